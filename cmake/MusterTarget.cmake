@@ -1,0 +1,93 @@
+# muster_library(), muster_binary(), muster_test() and muster_schema(): the one place that says how our code is compiled.
+set(MUSTER_SANITIZE "" CACHE STRING "Sanitizers to build with, for instance address,undefined")
+
+find_program(MUSTER_CCACHE ccache)
+if(MUSTER_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${MUSTER_CCACHE})
+  set(CMAKE_C_COMPILER_LAUNCHER ${MUSTER_CCACHE})
+endif()
+find_program(MUSTER_MOLD mold)
+
+# Warnings, language level and sanitizers of every target of ours.
+add_library(muster_options INTERFACE)
+target_compile_features(muster_options INTERFACE cxx_std_20)
+target_include_directories(muster_options INTERFACE ${CMAKE_SOURCE_DIR})
+target_compile_options(muster_options INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Werror;-Wnon-virtual-dtor;-Woverloaded-virtual;-Wimplicit-fallthrough;-Wcast-qual>
+  # g++ 12 reports uninitialised and overlapping reads inside std::optional, std::variant and std::string at -O2.
+  $<$<CONFIG:Release>:-Wno-maybe-uninitialized;-Wno-restrict>)
+if(MUSTER_SANITIZE)
+  target_compile_options(muster_options INTERFACE
+    -fsanitize=${MUSTER_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -O1)
+  target_link_options(muster_options INTERFACE -fsanitize=${MUSTER_SANITIZE})
+endif()
+if(MUSTER_MOLD)
+  target_link_options(muster_options INTERFACE -fuse-ld=mold)
+endif()
+
+function(_muster_name out folder)
+  string(REPLACE "/" "_" name ${folder})
+  set(${out} muster_${name} PARENT_SCOPE)
+endfunction()
+
+# muster_library(folder SOURCES a.cpp ... DEPENDS muster::base ... [WARN_CONVERSION])
+# One target per folder, known to others as muster::folder ("/" in a nested folder becomes "_").
+function(muster_library folder)
+  cmake_parse_arguments(ARG "WARN_CONVERSION" "" "SOURCES;DEPENDS;PRIVATE_DEPENDS" ${ARGN})
+  _muster_name(target ${folder})
+  add_library(${target} STATIC ${ARG_SOURCES})
+  string(REPLACE "muster_" "muster::" alias ${target})
+  add_library(${alias} ALIAS ${target})
+  target_link_libraries(${target} PUBLIC muster_options ${ARG_DEPENDS} PRIVATE ${ARG_PRIVATE_DEPENDS})
+  if(ARG_WARN_CONVERSION)
+    target_compile_options(${target} PRIVATE -Wconversion)
+  endif()
+endfunction()
+
+# muster_binary(muster-rank SOURCES rank_main.cpp DEPENDS muster::worker)
+function(muster_binary name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE muster_options ${ARG_DEPENDS})
+endfunction()
+
+# muster_schema(folder a.capnp ...): the generated code as muster::folder_schema, compiled without our warnings.
+function(muster_schema folder)
+  set(CAPNPC_SRC_PREFIX ${CMAKE_SOURCE_DIR})
+  set(CAPNPC_OUTPUT_DIR ${CMAKE_BINARY_DIR}/schema)
+  set(CAPNPC_IMPORT_DIRS ${CMAKE_SOURCE_DIR})
+  file(MAKE_DIRECTORY ${CAPNPC_OUTPUT_DIR}/${folder})
+  list(TRANSFORM ARGN PREPEND ${CMAKE_SOURCE_DIR}/${folder}/)
+  capnp_generate_cpp(sources headers ${ARGN})
+  _muster_name(target ${folder}_schema)
+  add_library(${target} STATIC ${sources} ${headers})
+  string(REPLACE "muster_" "muster::" alias ${target})
+  add_library(${alias} ALIAS ${target})
+  target_compile_features(${target} PUBLIC cxx_std_20)
+  target_include_directories(${target} SYSTEM PUBLIC ${CAPNPC_OUTPUT_DIR})
+  target_link_libraries(${target} PUBLIC CapnProto::capnp CapnProto::capnp-rpc)
+endfunction()
+
+# muster_test(sharding/placer_test LABELS unit DEPENDS muster::sharding)
+# Source tests/sharding/placer_test.cpp, ctest name sharding/placer_test. LABELS: unit, property, golden, sim,
+# integration, gpu. TIMEOUT in seconds, 60 unless given. SERIAL: never beside another test.
+function(muster_test name)
+  cmake_parse_arguments(ARG "SERIAL" "TIMEOUT;PROCESSORS" "LABELS;DEPENDS;SOURCES" ${ARGN})
+  _muster_name(target ${name})
+  add_executable(${target} ${CMAKE_SOURCE_DIR}/tests/${name}.cpp ${ARG_SOURCES})
+  target_link_libraries(${target} PRIVATE muster_options ${ARG_DEPENDS} GTest::gmock GTest::gtest_main)
+  set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  target_compile_definitions(${target} PRIVATE
+    MUSTER_SOURCE_DIR="${CMAKE_SOURCE_DIR}" MUSTER_BINARY_DIR="${CMAKE_BINARY_DIR}/bin")
+  add_test(NAME ${name} COMMAND ${target})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 60)
+  endif()
+  set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
+  if(ARG_SERIAL)
+    set_tests_properties(${name} PROPERTIES RUN_SERIAL ON)
+  endif()
+  if(ARG_PROCESSORS)
+    set_tests_properties(${name} PROPERTIES PROCESSORS ${ARG_PROCESSORS})
+  endif()
+endfunction()
