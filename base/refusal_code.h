@@ -1,5 +1,6 @@
-// The codes of INTERFACES: E01 input, E02 identity, E03 conflict, E04 placement, E05 node and GPU, E06 engine,
-// E07 cluster, E09 internal. A code never changes its meaning; `muster explain E0401` prints its page.
+// The codes of INTERFACES: E01 input, E02 identity, E03 conflict, E04 placement, E05 node and GPU,
+// E06 engine, E07 cluster, E09 internal. A code never changes its meaning; `muster explain E0401`
+// prints its page.
 #pragma once
 
 #include <cstdint>
@@ -76,16 +77,16 @@ enum class RefusalCode : uint16_t {
 // What a code means on each surface; docs of one code in one row.
 struct RefusalInfo {
   RefusalCode code;
-  std::string_view title;    // "unknown field"
-  int exitCode;              // of the CLI
+  std::string_view title;  // "unknown field"
+  int exitCode;            // of the CLI
   int httpStatus;
-  bool retryable;            // the same call may succeed later without a change
-  std::string_view page;     // what `muster explain E0104` prints
+  bool retryable;         // the same call may succeed later without a change
+  std::string_view page;  // what `muster explain E0104` prints
 };
 
 const RefusalInfo& refusalInfo(RefusalCode code);
 std::span<const RefusalInfo> allRefusals();
-std::string toText(RefusalCode code);                             // "E0401"
+std::string toText(RefusalCode code);  // "E0401"
 std::optional<RefusalCode> parseRefusalCode(std::string_view text);
 
 }  // namespace muster
