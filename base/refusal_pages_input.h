@@ -23,7 +23,7 @@ inline constexpr RefusalInfo INPUT[] = {
     {RefusalCode::AMBIGUOUS_VALUE, "ambiguous value", 3, 400, false,
      "YAML lets this text mean several things, so it is refused: the booleans yes, no, on and "
      "off,\n"
-     "anchors (&name), aliases (*name) and tags (!kind). Write true or false, put quotes around "
+     "anchors (&name), aliases (*name) and tags. Write true or false, put quotes around "
      "text,\n"
      "and write repeated blocks out.\n"
      "next: muster validate FILE"},

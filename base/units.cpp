@@ -1,11 +1,11 @@
 #include "base/units.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <ctime>
-#include <utility>
 
 namespace muster {
 namespace {
@@ -14,33 +14,41 @@ struct Unit {
   std::string_view name;
   uint64_t factor;
 };
-constexpr std::array<Unit, 5> SIZES{{{"TiB", 1ull << 40}, {"GiB", 1ull << 30}, {"MiB", 1ull << 20},
-                                     {"KiB", 1ull << 10}, {"B", 1}}};
+constexpr std::array<Unit, 5> SIZES{
+    {{"TiB", 1ull << 40}, {"GiB", 1ull << 30}, {"MiB", 1ull << 20}, {"KiB", 1ull << 10}, {"B", 1}}};
 constexpr std::array<Unit, 5> DURATIONS{{{"ms", 1'000'000ull},
                                          {"s", 1'000'000'000ull},
                                          {"m", 60'000'000'000ull},
                                          {"h", 3'600'000'000'000ull},
                                          {"d", 86'400'000'000'000ull}}};
 
-// A number and the rest of the text; nothing unless the text starts with a digit.
-std::optional<std::pair<double, std::string_view>> splitNumber(std::string_view text) {
-  if (text.empty() || text[0] < '0' || text[0] > '9') return std::nullopt;
-  double number = 0;
-  auto [end, error] =
-      std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
-  if (error != std::errc{}) return std::nullopt;
-  return std::pair{number, text.substr(static_cast<size_t>(end - text.data()))};
+constexpr uint64_t LIMIT = 9'000'000'000'000'000'000ull;  // fits a signed count of nanoseconds
+
+// Whole numbers are taken exactly (a double would round above 2^53); only fractions go through a
+// double.
+std::optional<uint64_t> scale(std::string_view number, uint64_t factor) {
+  const char* end = number.data() + number.size();
+  uint64_t whole = 0;
+  auto exact = std::from_chars(number.data(), end, whole);
+  if (exact.ec != std::errc{}) return std::nullopt;
+  if (exact.ptr == end) {
+    if (whole > LIMIT / factor) return std::nullopt;
+    return whole * factor;
+  }
+  double fraction = 0;
+  auto [rest, error] = std::from_chars(number.data(), end, fraction, std::chars_format::fixed);
+  if (error != std::errc{} || rest != end) return std::nullopt;
+  double value = fraction * static_cast<double>(factor);
+  if (value > static_cast<double>(LIMIT)) return std::nullopt;
+  return static_cast<uint64_t>(std::llround(value));
 }
 
 template <size_t N>
 std::optional<uint64_t> parseWithUnit(std::string_view text, const std::array<Unit, N>& units) {
-  auto parts = splitNumber(text);
-  if (!parts) return std::nullopt;
+  size_t length = std::min(text.find_first_not_of("0123456789."), text.size());
+  if (length == 0 || text[0] == '.') return std::nullopt;
   for (const auto& unit : units) {
-    if (parts->second != unit.name) continue;
-    double value = parts->first * static_cast<double>(unit.factor);
-    if (value > 9e18) return std::nullopt;
-    return static_cast<uint64_t>(std::llround(value));
+    if (text.substr(length) == unit.name) return scale(text.substr(0, length), unit.factor);
   }
   return std::nullopt;
 }
