@@ -1,4 +1,5 @@
-// An expected "no" is a value: Result<T> holds either a T or a Refusal that says what, why and what next.
+// An expected "no" is a value: Result<T> holds either a T or a Refusal that says what, why and what
+// next.
 #pragma once
 
 #include "base/refusal_code.h"
@@ -28,16 +29,17 @@ struct InputError {
 
 struct Refusal {
   RefusalCode code = RefusalCode::INTERNAL;
-  std::string text;                 // names the thing, the value seen and the value wanted
-  std::vector<InputError> errors;   // all errors of an input at once
-  std::vector<std::string> fixes;   // commands or changes that would help, best first
+  std::string text;                     // names the thing, the value seen and the value wanted
+  std::vector<InputError> errors = {};  // all errors of an input at once
+  std::vector<std::string> fixes = {};  // commands or changes that would help, best first
   bool operator==(const Refusal&) const = default;
 };
 
 template <class T>
 class [[nodiscard]] Result {
  public:
-  // NOLINTNEXTLINE(google-explicit-constructor): `return value;` and `return Refusal{..};` read best.
+  // NOLINTNEXTLINE(google-explicit-constructor): `return value;` and `return Refusal{..};` read
+  // best.
   Result(T value) : content_(std::in_place_index<0>, std::move(value)) {}
   // NOLINTNEXTLINE(google-explicit-constructor)
   Result(Refusal refusal) : content_(std::in_place_index<1>, std::move(refusal)) {}
