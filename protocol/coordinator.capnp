@@ -1,0 +1,73 @@
+@0xc06d9be4a1f87325;
+# What clients may ask a coordinator. Objects travel as the JSON of INTERFACES section 7, made once in the
+# coordinator, so that CLI, HTTP and dashboard show the same; one table says which role may call which method.
+
+using Cxx = import "/capnp/c++.capnp";
+using Types = import "types.capnp";
+using Worker = import "worker.capnp";
+$Cxx.namespace("muster::schema");
+
+interface Gate {                    # bootstrap of the coordinator's RPC port; knows its caller's certificate
+  hello @0 () -> (info :ServerInfo);
+  client @1 () -> (client :Client);
+  worker @2 () -> (gate :Worker.WorkerGate);
+}
+
+struct ServerInfo {
+  cluster @0 :Text;
+  history @1 :Types.HistoryId;
+  epoch @2 :UInt64;                 # highest this coordinator knows
+  coordinator @3 :Text;
+  stage @4 :UInt8;                  # 0 standby, 1 elected, 2 caught up, 3 serving
+  leader @5 :Text;                  # coordinator id; empty: unknown
+  leaderAddress @6 :Text;
+  clusterTimeNs @7 :Int64;          # to stamp request ids with
+  appliedIndex @8 :UInt64;
+  version @9 :Text;
+}
+
+struct CallHeader {
+  request @0 :Types.RequestId;      # same id = same request, whatever is retried
+  lastIndex @1 :UInt64;             # highest index the client has seen; never answered from before it
+}
+
+struct ReadOptions {
+  stale @0 :Bool;                   # any coordinator, from what it has applied
+  afterIndex @1 :UInt64;            # not 0: wait until something newer than this index is there
+  waitMs @2 :UInt32;                # for at most this long
+}
+
+struct Outcome {
+  union {
+    json @0 :Text;
+    refusal @1 :Types.Refusal;
+  }
+  index @2 :UInt64;                 # log index the answer rests on
+  epoch @3 :UInt64;
+  stale @4 :Bool;
+  ageMs @5 :UInt32;                 # stale answers: since the last proof that this was the newest state
+}
+
+struct Target {                     # [tenant/]deployment[/replica[/rank]] or a node's name
+  text @0 :Text;
+}
+
+interface Client {
+  plan @0 (header :CallHeader, documents :Text, fileName :Text) -> (outcome :Outcome);
+  # documents or planId; expectedRevision 0: any.
+  apply @1 (header :CallHeader, documents :Text, fileName :Text, planId :Text, expectedRevision :UInt64,
+            dryRun :Bool) -> (outcome :Outcome);
+  delete @2 (header :CallHeader, deployment :Text, expectedRevision :UInt64, dryRun :Bool) -> (outcome :Outcome);
+  scale @3 (header :CallHeader, deployment :Text, replicas :UInt32, expectedRevision :UInt64, dryRun :Bool)
+      -> (outcome :Outcome);
+  cordon @4 (header :CallHeader, node :Text, reason :Text, dryRun :Bool) -> (outcome :Outcome);
+  uncordon @5 (header :CallHeader, node :Text, dryRun :Bool) -> (outcome :Outcome);
+  drain @6 (header :CallHeader, node :Text, reason :Text, force :Bool, dryRun :Bool) -> (outcome :Outcome);
+  # kind: cluster, nodes, gpus, deployments, replicas, ranks, events, models; target: empty for all.
+  get @7 (header :CallHeader, kind :Text, target :Text, options :ReadOptions) -> (outcome :Outcome);
+  why @8 (header :CallHeader, deployment :Text, options :ReadOptions) -> (outcome :Outcome);
+  logs @9 (header :CallHeader, target :Text, linesMax :UInt32, firstError :Bool) -> (outcome :Outcome);
+  adminStatus @10 (header :CallHeader) -> (outcome :Outcome);
+  # Answered by the leader; empty successor: the next in line.
+  stepDown @11 (header :CallHeader, successor :Text) -> (outcome :Outcome);
+}

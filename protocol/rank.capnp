@@ -1,0 +1,27 @@
+@0xe91c58a7b3046f2d;
+# Between the agent and one native rank process: a unix socket in a 0700 folder, the peer checked by SO_PEERCRED.
+# The rank serves, so that a restarted agent can come back to it.
+
+using Cxx = import "/capnp/c++.capnp";
+using Types = import "types.capnp";
+using Worker = import "worker.capnp";
+$Cxx.namespace("muster::schema");
+
+interface RankControl {
+  # Sent once. A repeat with the same ref is a success; another ref is refused.
+  start @0 (task :RankTask) -> (refusal :Types.Refusal);    # code 0: taken
+  # What the rank is doing. Answers at once.
+  status @1 () -> (report :Worker.RankReport);
+  # Where rank 0 of the group listens, told as soon as it is known.
+  meet @2 (rendezvous :Text) -> ();
+  # Leaves the group, stops and exits with 0.
+  stop @3 () -> ();
+}
+
+struct RankTask {
+  assignment @0 :Worker.Assignment;
+  modelDirectory @1 :Text;          # resolved, below a model root
+  listenAddress @2 :Text;           # IP address to listen on for the group
+  manifest @3 :Types.ModelManifest;
+  joinTimeoutNs @4 :Int64;
+}
