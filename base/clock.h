@@ -13,4 +13,11 @@ class Clock {
   virtual WallTime wallNow() const = 0;      // for display only
 };
 
+// The kernel's clocks.
+class SystemClock final : public Clock {
+ public:
+  SteadyTime steadyNow() const override;
+  WallTime wallNow() const override;
+};
+
 }  // namespace muster
