@@ -1,4 +1,6 @@
 # muster_library(), muster_binary(), muster_test() and muster_schema(): the one place that says how our code is compiled.
+# -O2 instead of the default -O3, for a shorter clean build.
+set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
 set(MUSTER_SANITIZE "" CACHE STRING "Sanitizers to build with, for instance address,undefined")
 
 find_program(MUSTER_CCACHE ccache)
@@ -14,6 +16,8 @@ target_compile_features(muster_options INTERFACE cxx_std_20)
 target_include_directories(muster_options INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_options(muster_options INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Werror;-Wnon-virtual-dtor;-Woverloaded-virtual;-Wimplicit-fallthrough;-Wcast-qual>
+  # Designated initialisers leave the rest at its default on purpose.
+  $<$<COMPILE_LANGUAGE:CXX>:-Wno-missing-field-initializers>
   # g++ 12 reports uninitialised and overlapping reads inside std::optional, std::variant and std::string at -O2.
   $<$<CONFIG:Release>:-Wno-maybe-uninitialized;-Wno-restrict>)
 if(MUSTER_SANITIZE)
