@@ -1,4 +1,5 @@
-// One znode of the replicated log: a dense number, the leader that wrote it, and commands as opaque bytes.
+// One znode of the replicated log: a dense number, the leader that wrote it, and commands as opaque
+// bytes.
 #pragma once
 
 #include "base/ids.h"
@@ -13,7 +14,8 @@ namespace muster {
 
 using ByteString = std::string;  // bytes, not text
 
-// 128-bit hash of a batch's bytes and of the chain before it (XXH3-128, for corruption and divergence, not against forgery).
+// 128-bit hash of a batch's bytes and of the chain before it (XXH3-128, for corruption and
+// divergence, not against forgery).
 using ChainHash = Guid;
 
 struct StateHash {

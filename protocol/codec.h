@@ -1,13 +1,13 @@
-// Values to and from Cap'n Proto. `encode` fills a builder; `decode` checks foreign input and throws a kj::Exception
-// (FAILED) that names the field when a message cannot be what it says. For the log and the store there are byte forms.
+// Values to and from Cap'n Proto. `encode` fills a builder; `decode` checks foreign input and
+// throws a kj::Exception (FAILED) that names the field when a message cannot be what it says. For
+// the log and the store there are byte forms.
 #pragma once
 
 #include "base/result.h"
 #include "protocol/batch.h"
 #include "protocol/command.h"
-#include "protocol/order.h"
-
 #include "protocol/log.capnp.h"
+#include "protocol/order.h"
 #include "protocol/types.capnp.h"
 #include "protocol/worker.capnp.h"
 
@@ -55,13 +55,16 @@ RankReport decode(schema::RankReport::Reader in);
 WorkerHello decode(schema::WorkerHello::Reader in);
 NodeReport decode(schema::NodeReport::Reader in);
 
-// Durable forms: flat, unpacked Cap'n Proto messages. Equal values give equal bytes (canonical form).
+// Durable forms: flat, unpacked Cap'n Proto messages. Equal values give equal bytes (canonical
+// form).
 ByteString encodeCommand(const Command& command);
-Command decodeCommand(const ByteString& bytes);  // throws FAILED; UNIMPLEMENTED for an unknown command
+Command decodeCommand(
+    const ByteString& bytes);  // throws FAILED; UNIMPLEMENTED for an unknown command
 ByteString encodeBatch(const Batch& batch);
 Batch decodeBatch(const ByteString& bytes);
 
-// The chain after a batch whose znode holds `bytes`: XXH3-128 of the bytes, which name the chain before.
+// The chain after a batch whose znode holds `bytes`: XXH3-128 of the bytes, which name the chain
+// before.
 ChainHash chainAfter(const ByteString& bytes);
 
 }  // namespace muster

@@ -18,7 +18,8 @@
 
 namespace muster {
 
-// Drawn by the client and kept through all its retries, so that a request takes effect at most once.
+// Drawn by the client and kept through all its retries, so that a request takes effect at most
+// once.
 struct RequestId {
   Guid guid;
   Instant clusterTime;  // as a coordinator told the client; bounds how long outcomes are kept
@@ -152,7 +153,8 @@ struct RankProgressed {
   bool operator==(const RankProgressed&) const = default;
 };
 
-// Ends a generation; its devices stay taken until the nodes' agents say that nothing runs there any more.
+// Ends a generation; its devices stay taken until the nodes' agents say that nothing runs there any
+// more.
 struct ReplicaRetired {
   DeploymentUid deployment;
   ReplicaNumber replica;

@@ -9,7 +9,7 @@ $Cxx.namespace("muster::schema");
 
 interface Gate {                    # bootstrap of the coordinator's RPC port; knows its caller's certificate
   hello @0 () -> (info :ServerInfo);
-  client @1 () -> (client :Client);
+  api @1 () -> (api :ClusterApi);
   worker @2 () -> (gate :Worker.WorkerGate);
 }
 
@@ -52,7 +52,7 @@ struct Target {                     # [tenant/]deployment[/replica[/rank]] or a 
   text @0 :Text;
 }
 
-interface Client {
+interface ClusterApi {
   plan @0 (header :CallHeader, documents :Text, fileName :Text) -> (outcome :Outcome);
   # documents or planId; expectedRevision 0: any.
   apply @1 (header :CallHeader, documents :Text, fileName :Text, planId :Text, expectedRevision :UInt64,

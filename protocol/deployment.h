@@ -61,7 +61,7 @@ enum class Fabric : uint8_t { PREFERRED, REQUIRED };
 
 struct PlacementRules {
   std::string pool;
-  std::vector<NodeName> nodes;    // only these; empty: any
+  std::vector<NodeName> nodes;  // only these; empty: any
   std::vector<NodeName> exclude;
   std::optional<Spread> spread;
   std::optional<Fabric> fabric;

@@ -16,7 +16,8 @@ struct DeviceInfo {
   std::string type;  // "cpu", "H100"
   std::string uuid;  // stable across restarts
   Bytes memory;      // what the driver says is there in all
-  uint32_t island = 0;  // devices of one island reach each other by NVLink (CPU devices: by shared memory)
+  uint32_t island =
+      0;  // devices of one island reach each other by NVLink (CPU devices: by shared memory)
   bool operator==(const DeviceInfo&) const = default;
 };
 

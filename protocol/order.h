@@ -1,4 +1,5 @@
-// What coordinators and agents say to each other, as values; protocol/worker.capnp is the wire form.
+// What coordinators and agents say to each other, as values; protocol/worker.capnp is the wire
+// form.
 #pragma once
 
 #include "base/ids.h"
@@ -51,7 +52,8 @@ struct SliceReport {
   uint64_t offset = 0;  // absolute file position of the slice's first byte
   uint64_t bytes = 0;   // of the slice itself
   std::vector<uint64_t> shape;
-  std::vector<std::pair<uint64_t, uint64_t>> ranges;  // half-open, one per dimension of the whole tensor
+  std::vector<std::pair<uint64_t, uint64_t>>
+      ranges;            // half-open, one per dimension of the whole tensor
   std::string checksum;  // XXH3-64, seed 0, of the stored bytes in row-major order; 16 hex digits
   bool operator==(const SliceReport&) const = default;
 };

@@ -15,7 +15,8 @@ struct ShardPlan {
   uint32_t pipeline = 1;
   std::vector<uint32_t> stageFirstLayer;  // shape [pipeline], ascending, starts with 0
   std::vector<Bytes> rankWeights;         // shape [world size], bytes of weights each rank loads
-  std::vector<Bytes> rankMemory;          // shape [world size], bytes reserved on each of the rank's devices
+  std::vector<Bytes>
+      rankMemory;  // shape [world size], bytes reserved on each of the rank's devices
   uint32_t worldSize() const { return tensor * pipeline; }
   bool operator==(const ShardPlan&) const = default;
 };

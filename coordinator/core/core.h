@@ -1,4 +1,5 @@
-// The functional core: three functions over one State. No I/O, no clock, no chance but what is handed in.
+// The functional core: three functions over one State. No I/O, no clock, no chance but what is
+// handed in.
 #pragma once
 
 #include "base/random.h"
@@ -6,20 +7,23 @@
 #include "coordinator/core/effects.h"
 #include "coordinator/core/event.h"
 #include "coordinator/core/observed.h"
+#include "coordinator/core/record.h"
 #include "coordinator/core/state.h"
 #include "protocol/command.h"
 
 namespace muster::coordinator {
 
-// What somebody wants: the body of a command, with the fields that only the leader may set left empty.
+// What somebody wants: the body of a command, with the fields that only the leader may set left
+// empty.
 struct Request {
   std::string principal;  // "admin/alice"; "coordinator/co1" for what the leader decides by itself
   RequestId id;           // zero for what the leader decides by itself
   CommandBody body;
 };
 
-// Leader only. Turns a request into a command stamped with `now`, or says no. A request id that has an outcome in
-// `state` gets that outcome again: `earlier` below. Refuses REQUEST_TOO_OLD after 10 minutes of cluster time.
+// Leader only. Turns a request into a command stamped with `now`, or says no. A request id that has
+// an outcome in `state` gets that outcome again: `earlier` below. Refuses REQUEST_TOO_OLD after 10
+// minutes of cluster time.
 struct Decision {
   // Exactly one is set.
   std::optional<Command> command;
@@ -27,8 +31,9 @@ struct Decision {
 };
 Result<Decision> decide(const State& state, const Request& request, Instant now, WallTime wallNow);
 
-// Every coordinator, in log order. Total and deterministic: a command that does not fit the state (or would break an
-// invariant) is Rejected, alike everywhere, and changes nothing but the applied index and the request's outcome.
+// Every coordinator, in log order. Total and deterministic: a command that does not fit the state
+// (or would break an invariant) is Rejected, alike everywhere, and changes nothing but the applied
+// index and the request's outcome.
 struct Applied {
   std::vector<Event> events;
   std::vector<RecordWrite> writes;  // what the store has to write for this command, sorted by key
@@ -36,8 +41,8 @@ struct Applied {
 };
 Applied apply(State& state, LogIndex index, const Command& command);
 
-// Leader only: what the world still lacks. Proposals go through decide and the log; orders are sent at once and may be
-// sent twice. `random` draws the secrets of new generations.
+// Leader only: what the world still lacks. Proposals go through decide and the log; orders are sent
+// at once and may be sent twice. `random` draws the secrets of new generations.
 Effects reconcile(const State& state, const Observed& observed, Instant now, Random& random);
 
 }  // namespace muster::coordinator

@@ -17,9 +17,9 @@ struct Event {
   Instant at;
   WallTime wall;
   Severity severity = Severity::INFO;
-  std::string type;     // "Ready", "Placed", "NodeLost", "Rollout": one word
-  std::string object;   // "chat-70b/1", "node gpu03"
-  std::string tenant;   // empty for nodes and the cluster
+  std::string type;    // "Ready", "Placed", "NodeLost", "Rollout": one word
+  std::string object;  // "chat-70b/1", "node gpu03"
+  std::string tenant;  // empty for nodes and the cluster
   std::string message;
   std::string principal;
   bool operator==(const Event&) const = default;

@@ -1,4 +1,5 @@
-// What the leader sees and never logs: which agents are attached, their leases, what their ranks say.
+// What the leader sees and never logs: which agents are attached, their leases, what their ranks
+// say.
 #pragma once
 
 #include "base/ids.h"
@@ -11,19 +12,20 @@
 namespace muster::coordinator {
 
 struct ObservedNode {
-  bool attached = false;               // in this epoch, with a live connection
-  Incarnation agent;                   // of the newest hello
-  std::optional<NodeInfo> hello;       // description of the newest hello in this epoch
-  std::optional<Instant> brokenSince;  // the connection of this leadership broke and has not come back
-  Instant leaseEnd;                    // leader's view; nothing runs for jobs after it
-  std::map<RankRef, RankReport> ranks; // of the newest hello or heartbeat
-  OrderStamp obeyed;                   // newest order the agent has stored
-  OrderStamp sent;                     // newest order sent to it in this epoch
+  bool attached = false;          // in this epoch, with a live connection
+  Incarnation agent;              // of the newest hello
+  std::optional<NodeInfo> hello;  // description of the newest hello in this epoch
+  std::optional<Instant>
+      brokenSince;   // the connection of this leadership broke and has not come back
+  Instant leaseEnd;  // leader's view; nothing runs for jobs after it
+  std::map<RankRef, RankReport> ranks;  // of the newest hello or heartbeat
+  OrderStamp obeyed;                    // newest order the agent has stored
+  OrderStamp sent;  // newest order sent to it over the present connection; zero after an attach
 };
 
 struct Observed {
-  FencingToken token;        // of this leadership
-  Instant leadingSince;      // cluster time of the takeover
+  FencingToken token;    // of this leadership
+  Instant leadingSince;  // cluster time of the takeover
   std::map<NodeName, ObservedNode> nodes;
 };
 

@@ -1,0 +1,223 @@
+#include "protocol/codec.h"
+
+#include "base/random.h"
+
+#include <capnp/message.h>
+#include <gtest/gtest.h>
+#include <kj/exception.h>
+
+namespace muster {
+namespace {
+
+DeploymentSpec sampleSpec() {
+  DeploymentSpec spec;
+  spec.name = {"sample"};
+  spec.model.source = "file:/models/sample";
+  spec.model.maxContext = 4096;
+  spec.engine.kind = EngineKind::PROCESS;
+  spec.engine.args = {{"max-num-seqs", "256"}};
+  spec.engine.command = {"serve", "--model", "x"};
+  spec.engine.ready.httpPath = "/health";
+  spec.engine.ready.timeout = 90_s;
+  spec.gpus = 4;
+  spec.gpu.types = {"H100", "H200"};
+  spec.parallel.tensor = 2;
+  spec.replicas = 3;
+  spec.placement.nodes = {{"gpu01"}, {"gpu02"}};
+  spec.placement.spread = Spread::RACK;
+  spec.placement.fabric = Fabric::REQUIRED;
+  spec.placement.tpWithinNode = true;
+  spec.timeouts.stall = 7_s;
+  return spec;
+}
+
+ModelManifest sampleManifest() {
+  ModelManifest manifest;
+  manifest.source = "file:/models/sample";
+  manifest.digest = "00112233445566778899aabbccddeeff";
+  manifest.configJson = R"({"hidden_size": 8})";
+  manifest.files = {{"a.safetensors", 1_KiB, "0f"}, {"b.safetensors", 2_KiB, "1f"}};
+  manifest.tensors = {{"lm_head.weight", Dtype::BF16, {16, 8}, "b.safetensors", 128, 256}};
+  manifest.inspectedBy = {"w1"};
+  return manifest;
+}
+
+ReplicaPlaced samplePlaced() {
+  ReplicaPlaced placed{.deployment = {7}, .replica = {1}, .generation = {3}, .revision = {2}};
+  placed.plan = {.tensor = 2,
+                 .pipeline = 1,
+                 .stageFirstLayer = {0},
+                 .rankWeights = {1_MiB, 1_MiB},
+                 .rankMemory = {2_MiB, 2_MiB}};
+  placed.placement.ranks = {{{0}, {"w1"}, {{0}}, 2_MiB}, {{1}, {"w1"}, {{1}}, 2_MiB}};
+  placed.secret.fill(0x5a);
+  return placed;
+}
+
+RankReport sampleReport() {
+  RankReport report;
+  report.ref = {{7}, {1}, {3}, {0}};
+  report.phase = ReplicaPhase::LOADING;
+  report.pid = 4711;
+  report.processStartTime = 99;
+  report.loaded = 10_B;
+  report.total = 20_B;
+  report.rendezvous = "10.0.0.1:41001";
+  report.slices = {{"t", "a.safetensors", 8, 64, {2, 16}, {{0, 2}, {16, 32}}, "0123456789abcdef"}};
+  report.joined = {{0}, {1}};
+  return report;
+}
+
+std::vector<CommandBody> everyBody() {
+  RankRef rank{{7}, {1}, {3}, {0}};
+  NodeInfo node{.name = {"w1"},
+                .address = "10.0.0.1",
+                .rack = "r1",
+                .labels = {{"zone", "a"}},
+                .devices = {{{0}, "cpu", "cpu-0", 4_GiB, 0}},
+                .version = "0.1.0"};
+  RankProgressed progressed{.rank = rank, .phase = ReplicaPhase::READY, .message = "ready"};
+  progressed.pid = 4711;
+  progressed.loaded = 5_MiB;
+  return {
+      LeaderStarted{{"co1"}, {4}, "first leader", {1, 2}},
+      NodeRegistered{node, {3, 4}},
+      NodePhaseChanged{{"w1"}, NodePhase::UNREACHABLE, "connection broken", 3_s},
+      NodeCordoned{{"w1"}, "fan"},
+      NodeUncordoned{{"w1"}},
+      NodeDrainStarted{{"w1"}, "fan", true},
+      NodeDrained{{"w1"}},
+      ModelRecorded{sampleManifest()},
+      DeploymentApplied{sampleSpec(), {7}, {2}},
+      DeploymentScaled{{"default"}, {"sample"}, 5, {2}},
+      DeploymentDeleted{{"default"}, {"sample"}, {2}},
+      samplePlaced(),
+      ReplicaWaiting{
+          {7}, {1}, Reason::WAITING_FOR_CAPACITY, "0 of 4 free", {{{"w1"}, "busy", "x"}}, {"fix"}},
+      progressed,
+      ReplicaRetired{{7}, {1}, {3}, Reason::RANK_CRASHED, "rank 0 exited"},
+      RanksReleased{{"w1"}, {rank}}};
+}
+
+Command commandOf(CommandBody body) {
+  return {.principal = "admin/alice",
+          .request = {{11, 12}, {13}},
+          .decidedAt = {14},
+          .decidedWall = {15},
+          .body = std::move(body)};
+}
+
+Batch sampleBatch() {
+  Batch batch;
+  batch.history = {1, {21, 22}};
+  batch.epoch = {4};
+  batch.number = {9};
+  batch.firstIndex = {30};
+  batch.leaderTime = {31};
+  batch.wallTime = {32};
+  batch.id = {33, 34};
+  batch.previousChain = {35, 36};
+  batch.stateHash = StateHash{{29}, {37, 38}};
+  for (auto& body : everyBody()) batch.commands.push_back(encodeCommand(commandOf(body)));
+  return batch;
+}
+
+TEST(Codec, everyCommandComesBackAsItWas) {
+  for (const auto& body : everyBody()) {
+    SCOPED_TRACE(body.index());
+    Command command = commandOf(body);
+    EXPECT_EQ(decodeCommand(encodeCommand(command)), command);
+  }
+  EXPECT_EQ(everyBody().size(), std::variant_size_v<CommandBody>);
+}
+
+TEST(Codec, equalCommandsGiveEqualBytes) {
+  for (const auto& body : everyBody()) {
+    EXPECT_EQ(encodeCommand(commandOf(body)), encodeCommand(commandOf(body)));
+  }
+}
+
+TEST(Codec, aBatchComesBackAsItWas) {
+  Batch batch = sampleBatch();
+  EXPECT_EQ(decodeBatch(encodeBatch(batch)), batch);
+  EXPECT_EQ(batch.lastIndex().value, 30 + batch.commands.size() - 1);
+}
+
+TEST(Codec, theChainFollowsEveryByte) {
+  ByteString bytes = encodeBatch(sampleBatch());
+  ChainHash chain = chainAfter(bytes);
+  for (size_t at = 0; at < bytes.size(); at += 37) {
+    ByteString flipped = bytes;
+    flipped[at] = static_cast<char>(flipped[at] ^ 1);
+    EXPECT_NE(chainAfter(flipped), chain) << at;
+  }
+}
+
+TEST(Codec, refusesACutOffBatchAtEveryLength) {
+  ByteString bytes = encodeBatch(sampleBatch());
+  for (size_t size = 0; size < bytes.size(); size += 5) {
+    auto cut = bytes.substr(0, size);
+    // Canonical bytes end where the last pointer's target ends, so every cut leaves a pointer into
+    // nothing.
+    EXPECT_NE(kj::runCatchingExceptions([&] { (void)decodeBatch(cut); }), nullptr) << size;
+  }
+}
+
+TEST(Codec, randomBytesNeverCrash) {
+  SeededRandom random(42);
+  for (int round = 0; round < 2000; ++round) {
+    ByteString bytes(8 * random.below(64), '\0');
+    for (auto& byte : bytes) byte = static_cast<char>(random.next());
+    (void)kj::runCatchingExceptions([&] { (void)decodeBatch(bytes); });
+    (void)kj::runCatchingExceptions([&] { (void)decodeCommand(bytes); });
+  }
+}
+
+TEST(Codec, reportsAndOrdersComeBackAsTheyWere) {
+  capnp::MallocMessageBuilder message;
+  RankReport report = sampleReport();
+  auto out = message.initRoot<schema::RankReport>();
+  encode(report, out);
+  EXPECT_EQ(decode(out.asReader()), report);
+
+  Assignment assignment{
+      .ref = {{7}, {1}, {3}, {0}}, .tenant = {"default"}, .deployment = {"sample"}};
+  assignment.worldSize = 2;
+  assignment.devices = {{0}, {3}};
+  assignment.memory = 1_GiB;
+  assignment.engine = sampleSpec().engine;
+  assignment.plan = samplePlaced().plan;
+  assignment.secret.fill(7);
+  Order order{.stamp = {{{1, {2, 3}}, {4}}, {5}}, .agent = {6, 7}, .assignments = {assignment}};
+  capnp::MallocMessageBuilder orderMessage;
+  auto orderOut = orderMessage.initRoot<schema::Order>();
+  encode(order, orderOut);
+  EXPECT_EQ(decode(orderOut.asReader()), order);
+
+  WorkerHello hello{.cluster = "c", .node = {}, .incarnation = {1, 2}, .ranks = {report}};
+  capnp::MallocMessageBuilder helloMessage;
+  auto helloOut = helloMessage.initRoot<schema::WorkerHello>();
+  encode(hello, helloOut);
+  EXPECT_EQ(decode(helloOut.asReader()), hello);
+}
+
+TEST(Codec, refusesANumberThatNoEnumeratorHas) {
+  capnp::MallocMessageBuilder message;
+  auto out = message.initRoot<schema::RankReport>();
+  out.setPhase(200);
+  EXPECT_NE(kj::runCatchingExceptions([&] { (void)decode(out.asReader()); }), nullptr);
+}
+
+TEST(Codec, aRefusalKeepsItsErrorsAndFixes) {
+  Refusal refusal{RefusalCode::UNKNOWN_FIELD,
+                  "unknown field",
+                  {{RefusalCode::UNKNOWN_FIELD, "a.b", 3, 4, "message", "hint", "line"}},
+                  {"muster explain deployment"}};
+  capnp::MallocMessageBuilder message;
+  auto out = message.initRoot<schema::Refusal>();
+  encode(refusal, out);
+  EXPECT_EQ(decode(out.asReader()), refusal);
+}
+
+}  // namespace
+}  // namespace muster
