@@ -6,7 +6,6 @@
 #include <kj/debug.h>
 #include <kj/function.h>
 
-#include <string>
 #include <utility>
 
 namespace muster {
@@ -14,11 +13,10 @@ namespace muster {
 // A kj::TaskSet whose handler is a function. Declare it last in its class, so that it goes first.
 class Tasks {
  public:
-  // `name` says in the log what failed; DISCONNECTED is told as information, everything else as an
-  // error.
-  explicit Tasks(std::string name)
-      : Tasks(
-            [name = std::move(name)](kj::Exception&& exception) { logFailure(name, exception); }) {}
+  // `name`, a literal, says in the log what failed; DISCONNECTED is told as information, everything
+  // else as an error.
+  explicit Tasks(const char* name)
+      : Tasks([name](kj::Exception&& exception) { logFailure(name, exception); }) {}
   explicit Tasks(kj::Function<void(kj::Exception&&)> onFailure)
       : handler_(kj::mv(onFailure)), tasks_(kj::heap<kj::TaskSet>(handler_)) {}
 
@@ -42,11 +40,11 @@ class Tasks {
   };
 #pragma GCC diagnostic pop
 
-  static void logFailure(const std::string& name, const kj::Exception& exception) {
+  static void logFailure(const char* name, const kj::Exception& exception) {
     if (exception.getType() == kj::Exception::Type::DISCONNECTED) {
-      KJ_LOG(INFO, name.c_str(), exception.getDescription());
+      KJ_LOG(INFO, name, exception.getDescription());
     } else {
-      KJ_LOG(ERROR, name.c_str(), exception);
+      KJ_LOG(ERROR, name, exception);
     }
   }
 
