@@ -181,8 +181,7 @@ class [[nodiscard]] Co {
  public:
   using promise_type = co_detail::State<T>;
 
-  // NOLINTNEXTLINE(google-explicit-constructor): a function may return a promise where a Co is
-  // asked.
+  // NOLINTNEXTLINE(google-explicit-constructor): a function may return a promise where a Co is asked.
   Co(kj::Promise<T>&& promise) noexcept : promise_(kj::mv(promise)) {}
   Co(Co&&) noexcept = default;
   Co& operator=(Co&&) noexcept = default;

@@ -38,8 +38,7 @@ struct Refusal {
 template <class T>
 class [[nodiscard]] Result {
  public:
-  // NOLINTNEXTLINE(google-explicit-constructor): `return value;` and `return Refusal{..};` read
-  // best.
+  // NOLINTNEXTLINE(google-explicit-constructor): `return value;` and `return Refusal{..};` read best.
   Result(T value) : content_(std::in_place_index<0>, std::move(value)) {}
   // NOLINTNEXTLINE(google-explicit-constructor)
   Result(Refusal refusal) : content_(std::in_place_index<1>, std::move(refusal)) {}
