@@ -1,7 +1,9 @@
-// The coordination service (ZooKeeper) as Muster sees it: one object is one session. The simulation has its twin.
+// The coordination service (ZooKeeper) as Muster sees it: one object is one session. The simulation
+// has its twin.
 #pragma once
 
 #include "base/ids.h"
+#include "base/units.h"
 
 #include <kj/async.h>
 
@@ -29,8 +31,8 @@ enum class CreateMode { PERSISTENT, EPHEMERAL, EPHEMERAL_SEQUENTIAL };
 
 constexpr int32_t ANY_VERSION = -1;
 
-// One op of a multi. Made by the functions below; constructors are there because g++ 12 miscompiles aggregate
-// temporaries inside a co_await expression.
+// One op of a multi. Made by the functions below; constructors are there because g++ 12 miscompiles
+// aggregate temporaries inside a co_await expression.
 struct Op {
   OpKind kind;
   std::string path;
@@ -81,8 +83,9 @@ struct ListResult {
   std::vector<std::string> children;  // names, sorted
 };
 
-// `changed` resolves when the node is created, changed or removed, or when the connection was lost meanwhile:
-// it only ever means "look again". It is rejected with DISCONNECTED when the session ends.
+// `changed` resolves when the node is created, changed or removed, or when the connection was lost
+// meanwhile: it only ever means "look again". It is rejected with DISCONNECTED when the session
+// ends.
 struct WatchResult {
   ZkCode code = ZkCode::OTHER;  // OK, NO_NODE, or a failure (then `changed` is ready)
   Stat stat;
@@ -91,9 +94,24 @@ struct WatchResult {
 
 enum class SessionState { CONNECTING, CONNECTED, ENDED };
 
-// One session, from its first connect to its end. Calls are sent in order and answered in order. A call made while
-// CONNECTING waits for the connection (and may then run late: whoever must not, checks the state first).
-// A failure of the service is a code, never an exception; calls after the end answer SESSION_ENDED.
+// More than this in one multi (paths and data together) is refused before it is sent: from
+// 1,048,575 bytes on, the server drops the connection and a retry would never end.
+constexpr uint64_t REQUEST_BYTES_MAX = 512 * 1024;
+
+// Facts about a session for alarms and metrics.
+struct SessionHealth {
+  Duration timeoutAsked;
+  Duration
+      timeoutGranted;  // 0 before the first connect; the service rounds and clamps what is asked
+  uint64_t reconnects = 0;     // connections after the first
+  uint64_t watchdogKicks = 0;  // requests sent only because an op seemed stuck
+  uint64_t watches = 0;        // paths watched now
+};
+
+// One session, from its first connect to its end. Calls are sent in order and answered in order. A
+// call made while CONNECTING waits for the connection (and may then run late: whoever must not,
+// checks the state first). A failure of the service is a code, never an exception; calls after the
+// end answer SESSION_ENDED.
 class CoordinationSession {
  public:
   virtual ~CoordinationSession() noexcept(false) = default;
@@ -106,7 +124,9 @@ class CoordinationSession {
   virtual SessionState state() const = 0;
   // Resolves at the next change of state(); never rejects.
   virtual kj::Promise<void> stateChanged() = 0;
-  // Asks the service to end the session (its ephemerals go at once), without blocking; ENDED follows.
+  virtual SessionHealth health() const { return {}; }
+  // Asks the service to end the session (its ephemerals go at once), without blocking; ENDED
+  // follows.
   virtual void close() = 0;
 };
 

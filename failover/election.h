@@ -1,4 +1,5 @@
-// Who leads: candidates in line, takeover by one multi, hand-over. Section 3 of the design, rule by rule.
+// Who leads: candidates in line, takeover by one multi, hand-over. Section 3 of the design, rule by
+// rule.
 #pragma once
 
 #include "base/clock.h"
@@ -28,45 +29,48 @@ struct ContenderIdentity {
 struct EpochView {
   HistoryId history;
   Epoch epoch;
-  CoordinatorId leader;       // empty: none yet
+  CoordinatorId leader;  // empty: none yet
   std::string leaderAddress;
   Guid leaderGuid;
   int64_t leaderSession = 0;
-  int32_t version = -1;       // of the znode, for check()
+  int32_t version = -1;  // of the znode, for check()
 };
 
-// Makes the tree {epoch, candidates, log, snapshot} with a fresh history. Refuses ALREADY_RUNNING when it exists.
-kj::Promise<Result<HistoryId>> bootstrap(CoordinationSession& session, Paths paths, ClusterName cluster,
-                                         Random& random);
+// Makes the tree {epoch, candidates, log, snapshot} with a fresh history. Refuses ALREADY_RUNNING
+// when it exists.
+kj::Promise<Result<HistoryId>> bootstrap(CoordinationSession& session, Paths paths,
+                                         ClusterName cluster, Random& random);
 
 // Reads `epoch`; nothing when the tree was not bootstrapped.
 kj::Promise<kj::Maybe<EpochView>> readEpoch(CoordinationSession& session, Paths paths);
 
-// One coordinator's part in the election on one session. The caller follows the log and says when it has caught up;
-// only then does the contender stand as a candidate.
+// One coordinator's part in the election on one session. The caller follows the log and says when
+// it has caught up; only then does the contender stand as a candidate.
 class Contender {
  public:
   Contender(CoordinationSession& session, kj::Timer& timer, const Clock& clock, Random& random,
             ContenderIdentity identity);
   ~Contender() noexcept(false);
 
-  // Creates the candidate (adopting one whose creation's answer was lost), keeps it, and resolves when this
-  // coordinator has taken over: `epoch` names our guid and session. Rejected with DISCONNECTED when the session ends.
-  // `elected.reason` says why ("session of co1 ended", "first leader", "handed over by co2").
+  // Creates the candidate (adopting one whose creation's answer was lost), keeps it, and resolves
+  // when this coordinator has taken over: `epoch` names our guid and session. Rejected with
+  // DISCONNECTED when the session ends. `elected.reason` says why ("session of co1 ended", "first
+  // leader", "handed over by co2").
   struct Elected {
-    EpochView view;       // ours, with the znode version our takeover returned
+    EpochView view;  // ours, with the znode version our takeover returned
     std::string reason;
   };
   kj::Promise<Elected> campaign();
 
-  // The newest view of `epoch`, kept by a watch and a second look every 5 s; the handler hears each change.
+  // The newest view of `epoch`, kept by a watch and a second look every 5 s; the handler hears each
+  // change.
   const kj::Maybe<EpochView>& view() const;
   void onView(std::function<void(const EpochView&)> handler);
 
-  // Turns a won election into a leadership after the caller has read the log to its end (`end`, judged on this same
-  // session after the takeover).
-  kj::Own<Leadership> lead(const Elected& elected, LogPosition end, std::function<BatchTimes()> times,
-                           AppendOptions options);
+  // Turns a won election into a leadership after the caller has read the log to its end (`end`,
+  // judged on this same session after the takeover).
+  kj::Own<Leadership> lead(const Elected& elected, LogPosition end,
+                           std::function<BatchTimes()> times, AppendOptions options);
 
  private:
   struct Impl;

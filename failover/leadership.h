@@ -31,8 +31,9 @@ struct BatchTimes {
 };
 
 struct AppendOptions {
-  Bytes batchBytesMax{64 * 1024};  // a batch is cut here; a single command may be larger, up to 512 KiB
-  uint32_t windowMax = 4;          // batches in flight
+  Bytes batchBytesMax{64 *
+                      1024};  // a batch is cut here; a single command may be larger, up to 512 KiB
+  uint32_t windowMax = 4;     // batches in flight
 };
 
 class Leadership {
@@ -43,9 +44,10 @@ class Leadership {
   virtual HistoryId history() const = 0;
   virtual const LogPosition& appended() const = 0;  // including what is in flight
 
-  // Appends one command behind everything appended before. The index it will have is known at once; the promise
-  // resolves when it is committed, in order. It is rejected with DISCONNECTED when the leadership ends before the
-  // outcome is known ("outcome unknown") and never later resolved. Refuses above 512 KiB (FAILED).
+  // Appends one command behind everything appended before. The index it will have is known at once;
+  // the promise resolves when it is committed, in order. It is rejected with DISCONNECTED when the
+  // leadership ends before the outcome is known ("outcome unknown") and never later resolved.
+  // Refuses above 512 KiB (FAILED).
   struct Appended {
     LogIndex index;
     kj::Promise<void> committed;
@@ -57,15 +59,16 @@ class Leadership {
   // Called once per committed batch, in order, before the promises of its commands resolve.
   virtual void onCommitted(std::function<void(const Batch&, const LogPosition&)> handler) = 0;
 
-  // Resolves when a multi that checks the epoch, sent after this call, has committed. Waiting calls share one; an
-  // append serves as one. Rejected with DISCONNECTED when the leadership ends.
+  // Resolves when a multi that checks the epoch, sent after this call, has committed. Waiting calls
+  // share one; an append serves as one. Rejected with DISCONNECTED when the leadership ends.
   virtual kj::Promise<void> barrier() = 0;
-  // Sending time (steady clock) of the newest epoch check that has committed: the base of every lease.
+  // Sending time (steady clock) of the newest epoch check that has committed: the base of every
+  // lease.
   virtual SteadyTime lastCommittedCheckSent() const = 0;
 
-  // Ends this leadership in favour of the named candidate (empty: next in line): drains appends, then
-  // multi{set(epoch -> {e+1, successor}), check(successor's candidate), delete(own candidate)}.
-  // False when there was no such candidate; then the leadership goes on.
+  // Ends this leadership in favour of the named candidate (empty: next in line): drains appends,
+  // then multi{set(epoch -> {e+1, successor}), check(successor's candidate), delete(own
+  // candidate)}. False when there was no such candidate; then the leadership goes on.
   virtual kj::Promise<bool> handOver(CoordinatorId successor) = 0;
 
   // Resolves, once, when it is over for whatever reason. After that nothing is sent any more.
