@@ -13,9 +13,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -75,6 +73,7 @@ struct PlacedGeneration {
   LogIndex placedIndex;
   Instant placedAt;
   WallTime placedWall;
+  Instant readyAt;               // when all ranks were Ready; 0: not yet
   std::vector<RankState> ranks;  // shape [world size]
   bool operator==(const PlacedGeneration&) const = default;
 };

@@ -1,0 +1,73 @@
+#include "coordinator/core/check.h"
+
+namespace muster::coordinator {
+namespace {
+
+std::optional<Refusal> checkLeader(const State& state, const LeaderStarted& body) {
+  if (body.epoch > state.epoch) return std::nullopt;
+  return Refusal{RefusalCode::NOT_LEADER, "epoch " + std::to_string(body.epoch.value) +
+                                              " does not follow epoch " +
+                                              std::to_string(state.epoch.value)};
+}
+
+std::optional<Refusal> checkModel(const ModelRecorded& body) {
+  if (!body.manifest.source.empty() && !body.manifest.digest.empty()) return std::nullopt;
+  return Refusal{RefusalCode::INVALID_VALUE, "a model's manifest names its source and its digest"};
+}
+
+struct Checker {
+  const State& state;
+
+  std::optional<Refusal> operator()(const LeaderStarted& body) { return checkLeader(state, body); }
+  std::optional<Refusal> operator()(const ModelRecorded& body) { return checkModel(body); }
+  std::optional<Refusal> operator()(const NodeRegistered& body) {
+    return checkNodeCommand(state, body);
+  }
+  std::optional<Refusal> operator()(const NodePhaseChanged& body) {
+    return checkNodeCommand(state, body);
+  }
+  std::optional<Refusal> operator()(const NodeCordoned& body) {
+    return checkNodeNamed(state, body.node);
+  }
+  std::optional<Refusal> operator()(const NodeUncordoned& body) {
+    return checkNodeNamed(state, body.node);
+  }
+  std::optional<Refusal> operator()(const NodeDrainStarted& body) {
+    return checkNodeNamed(state, body.node);
+  }
+  std::optional<Refusal> operator()(const NodeDrained& body) {
+    return checkNodeCommand(state, body);
+  }
+  std::optional<Refusal> operator()(const DeploymentApplied& body) {
+    return checkDeploymentCommand(state, body);
+  }
+  std::optional<Refusal> operator()(const DeploymentScaled& body) {
+    return checkDeploymentCommand(state, body);
+  }
+  std::optional<Refusal> operator()(const DeploymentDeleted& body) {
+    return checkDeploymentCommand(state, body);
+  }
+  std::optional<Refusal> operator()(const ReplicaPlaced& body) {
+    return checkReplicaCommand(state, body);
+  }
+  std::optional<Refusal> operator()(const ReplicaWaiting& body) {
+    return checkReplicaCommand(state, body);
+  }
+  std::optional<Refusal> operator()(const ReplicaRetired& body) {
+    return checkReplicaCommand(state, body);
+  }
+  std::optional<Refusal> operator()(const RankProgressed& body) {
+    return checkReplicaCommand(state, body);
+  }
+  std::optional<Refusal> operator()(const RanksReleased& body) {
+    return checkReplicaCommand(state, body);
+  }
+};
+
+}  // namespace
+
+std::optional<Refusal> check(const State& state, const CommandBody& body) {
+  return std::visit(Checker{state}, body);
+}
+
+}  // namespace muster::coordinator

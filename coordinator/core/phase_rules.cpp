@@ -1,0 +1,163 @@
+#include "coordinator/core/phase_rules.h"
+
+#include "coordinator/core/time_math.h"
+
+#include <algorithm>
+
+namespace muster::coordinator {
+namespace {
+
+bool hasEnded(ReplicaPhase phase) { return phase > ReplicaPhase::READY; }
+
+const char* const NOUNS[] = {"Pending", "Fetching", "Loading", "Joining", "Warming", "Ready"};
+
+// "Joining: 2 of 4 ranks there; waiting for rank 1 (w2:0), rank 3 (w4:0)"
+std::string progressMessage(const PlacedGeneration& generation, ReplicaPhase phase) {
+  if (phase == ReplicaPhase::READY) return "";
+  constexpr size_t NAMED_MAX = 4;
+  size_t behind = 0;
+  std::string names;
+  for (uint32_t i = 0; i < generation.ranks.size(); ++i) {
+    if (generation.ranks[i].phase != phase) continue;
+    if (++behind <= NAMED_MAX) {
+      names += (behind == 1 ? "" : ", ") + rankName(generation.placement, {i});
+    }
+  }
+  if (behind > NAMED_MAX) names += " and " + std::to_string(behind - NAMED_MAX) + " more";
+  return std::to_string(generation.ranks.size() - behind) + " of " +
+         std::to_string(generation.ranks.size()) + " ranks past " +
+         NOUNS[static_cast<size_t>(phase)] + "; waiting for " + names;
+}
+
+// What the lowest replica that is not as it should be has to say.
+const ReplicaState* firstTroubled(const DeploymentState& deployment, ReplicaNumber& number) {
+  for (const auto& [candidate, replica] : deployment.replicas) {
+    if (replica.reason == Reason::NONE) continue;
+    number = candidate;
+    return &replica;
+  }
+  return nullptr;
+}
+
+DeploymentPhase mainPhase(const DeploymentState& deployment) {
+  if (deployment.deleting) return DeploymentPhase::DRAINING;
+  if (deployment.spec.replicas == 0) {
+    return deployment.replicas.empty() ? DeploymentPhase::STOPPED : DeploymentPhase::DRAINING;
+  }
+  uint32_t ready = readyReplicas(deployment);
+  if (ready == deployment.spec.replicas) return DeploymentPhase::READY;
+  auto is = [&](auto test) { return std::ranges::any_of(deployment.replicas, test); };
+  bool outdated = is([&](const auto& entry) { return isOutdated(deployment, entry.second); });
+  bool placed = is([](const auto& entry) { return entry.second.current.has_value(); });
+  bool failed = is([](const auto& entry) { return entry.second.phase == ReplicaPhase::FAILED; });
+  bool wasUpdating = deployment.phase == DeploymentPhase::UPDATING;
+  if (outdated || (wasUpdating && !failed)) return DeploymentPhase::UPDATING;
+  bool served = deployment.phase == DeploymentPhase::READY ||
+                deployment.phase == DeploymentPhase::DEGRADED || wasUpdating;
+  if (ready > 0) return served || failed ? DeploymentPhase::DEGRADED : DeploymentPhase::STARTING;
+  if (failed) return DeploymentPhase::FAILED;
+  return placed ? DeploymentPhase::STARTING : DeploymentPhase::PENDING;
+}
+
+Severity severityOf(ReplicaPhase phase) {
+  return phase == ReplicaPhase::FAILED || phase == ReplicaPhase::LOST ? Severity::WARNING
+                                                                      : Severity::INFO;
+}
+
+Severity severityOf(DeploymentPhase phase) {
+  bool bad = phase == DeploymentPhase::FAILED || phase == DeploymentPhase::DEGRADED;
+  return bad ? Severity::WARNING : Severity::INFO;
+}
+
+template <class Phase>
+std::string enteredMessage(const PhaseView<Phase>& view, Phase before, Duration inIt) {
+  std::string text =
+      "after " + toAge(std::max(inIt, Duration{})) + " " + std::string(toText(before));
+  if (view.reason != Reason::NONE) text += "; " + std::string(toText(view.reason));
+  if (!view.message.empty()) text += (view.reason != Reason::NONE ? ": " : "; ") + view.message;
+  return text;
+}
+
+}  // namespace
+
+PhaseView<ReplicaPhase> phaseOfRanks(const PlacedGeneration& generation) {
+  ReplicaPhase least = ReplicaPhase::READY;
+  for (uint32_t i = 0; i < generation.ranks.size(); ++i) {
+    const RankState& rank = generation.ranks[i];
+    if (hasEnded(rank.phase)) {
+      Reason reason = rank.reason != Reason::NONE ? rank.reason : Reason::ENGINE_EXITED;
+      std::string text = rankName(generation.placement, {i});
+      if (!rank.message.empty()) text += ": " + rank.message;
+      return {ReplicaPhase::FAILED, reason, text};
+    }
+    least = std::min(least, rank.phase);
+  }
+  return {least, Reason::NONE, progressMessage(generation, least)};
+}
+
+uint32_t readyReplicas(const DeploymentState& deployment) {
+  return static_cast<uint32_t>(std::ranges::count_if(deployment.replicas, [&](const auto& entry) {
+    return entry.first.value < deployment.spec.replicas &&
+           entry.second.phase == ReplicaPhase::READY && !isOutdated(deployment, entry.second);
+  }));
+}
+
+bool isOutdated(const DeploymentState& deployment, const ReplicaState& replica) {
+  return replica.current && replica.current->revision < deployment.templateRevision;
+}
+
+PhaseView<DeploymentPhase> phaseOfReplicas(const DeploymentState& deployment) {
+  PhaseView<DeploymentPhase> view{mainPhase(deployment), Reason::NONE, ""};
+  if (view.phase == DeploymentPhase::DRAINING || view.phase == DeploymentPhase::STOPPED)
+    return view;
+  view.message = std::to_string(readyReplicas(deployment)) + " of " +
+                 std::to_string(deployment.spec.replicas) + " replicas ready";
+  if (view.phase == DeploymentPhase::READY) return view;
+  ReplicaNumber number;
+  if (const ReplicaState* troubled = firstTroubled(deployment, number)) {
+    view.reason = troubled->reason;
+    view.message += "; " + replicaName(deployment, number) + ": " + troubled->message;
+  }
+  return view;
+}
+
+void setReplicaPhase(Change& change, DeploymentState& deployment, ReplicaNumber number,
+                     PhaseView<ReplicaPhase> view) {
+  ReplicaState& replica = deployment.replicas.at(number);
+  bool entered = replica.phase != view.phase || replica.reason != view.reason;
+  if (!entered && replica.message == view.message) return;
+  change.touch(ReplicaKey{deployment.uid, number});
+  if (entered) {
+    change.addEvent(severityOf(view.phase), std::string(toText(view.phase)),
+                    replicaName(deployment, number), deployment.spec.tenant.value,
+                    enteredMessage(view, replica.phase, elapsed(replica.since, change.now)));
+  }
+  if (replica.phase != view.phase) {
+    replica.since = change.now;
+    replica.sinceWall = change.wall;
+  }
+  replica.phase = view.phase;
+  replica.reason = view.reason;
+  replica.message = std::move(view.message);
+}
+
+void refreshDeployment(Change& change, DeploymentState& deployment) {
+  PhaseView<DeploymentPhase> view = phaseOfReplicas(deployment);
+  if (deployment.phase == view.phase && deployment.reason == view.reason &&
+      deployment.message == view.message) {
+    return;
+  }
+  change.touch(deployment.uid);
+  if (deployment.phase != view.phase) {
+    change.addEvent(severityOf(view.phase), std::string(toText(view.phase)),
+                    deployment.spec.name.value, deployment.spec.tenant.value,
+                    enteredMessage(view, deployment.phase, elapsed(deployment.since, change.now)));
+    deployment.since = change.now;
+    deployment.sinceWall = change.wall;
+  }
+  deployment.phase = view.phase;
+  deployment.reason = view.reason;
+  deployment.message = std::move(view.message);
+}
+
+}  // namespace muster::coordinator
