@@ -1,6 +1,7 @@
 #include "base/process.h"
 
 #include "base/event_loop.h"
+#include "tests/base/temporary_folder.h"
 
 #include <gtest/gtest.h>
 #include <kj/debug.h>
@@ -19,28 +20,6 @@
 
 namespace muster {
 namespace {
-
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "muster-XXXXXX").string();
-    KJ_REQUIRE(mkdtemp(name.data()) != nullptr);
-    path_ = name;
-  }
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
-std::string contentOf(const std::string& path) {
-  std::ifstream file(path);
-  std::stringstream content;
-  content << file.rdbuf();
-  return content.str();
-}
 
 ProcessSpec shell(std::string script) {
   ProcessSpec spec;
