@@ -24,4 +24,5 @@ struct RankTask {
   listenAddress @2 :Text;           # IP address to listen on for the group
   manifest @3 :Types.ModelManifest;
   joinTimeoutNs @4 :Int64;
+  modelRoots @5 :List(Text);        # resolved; every file of the model must lie below one of them
 }

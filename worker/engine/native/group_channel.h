@@ -1,0 +1,44 @@
+// One connection between two ranks: whole messages, small ones, each with a deadline.
+#pragma once
+
+#include "protocol/group.capnp.h"
+
+#include <capnp/message.h>
+#include <capnp/serialize-async.h>
+#include <kj/async-io.h>
+#include <kj/timer.h>
+
+#include <string>
+
+namespace muster::worker {
+
+class GroupChannel {
+ public:
+  GroupChannel(kj::Own<kj::AsyncIoStream> stream, kj::Timer& timer)
+      : stream_(kj::mv(stream)), timer_(timer), written_(kj::Promise<void>(kj::READY_NOW).fork()) {}
+
+  // Fills one message and sends it behind those sent before. `fill` gets a
+  // schema::GroupMessage::Builder.
+  template <class Fill>
+  kj::Promise<void> send(Fill&& fill) {
+    auto message = kj::heap<capnp::MallocMessageBuilder>();
+    fill(message->initRoot<schema::GroupMessage>());
+    return write(kj::mv(message));
+  }
+
+  // The next message; one call at a time. Throws DISCONNECTED at the end, OVERLOADED when none
+  // comes within `patience`.
+  kj::Promise<kj::Own<capnp::MessageReader>> receive(kj::Duration patience = DEADLINE);
+
+  static constexpr kj::Duration DEADLINE = 10 * kj::SECONDS;
+
+ private:
+  kj::Promise<void> write(kj::Own<capnp::MallocMessageBuilder> message);
+
+  kj::Own<kj::AsyncIoStream> stream_;
+  kj::Timer& timer_;
+  // A stream takes one write at a time: each starts when the one before is done.
+  kj::ForkedPromise<void> written_;
+};
+
+}  // namespace muster::worker
