@@ -1,0 +1,111 @@
+#include "protocol/deployment_checks.h"
+
+#include <algorithm>
+
+namespace muster {
+namespace {
+
+class Checks {
+ public:
+  Checks(FieldReader& reader, const YamlNode& document, const std::string& label,
+         const DeploymentSpec& spec)
+      : reader_(reader), document_(document), label_(label), spec_(spec) {}
+
+  void run() {
+    checkGpus();
+    const YamlNode* engine = document_.find("engine");
+    if (engine != nullptr && spec_.engine.kind == EngineKind::PROCESS) {
+      checkProcess(*engine);
+    } else if (engine != nullptr && !isRefusedKind(*engine)) {
+      checkNative(*engine);
+    }
+    checkNodes();
+  }
+
+ private:
+  void report(const YamlNode& node, std::string path, std::string message, std::string hint,
+              RefusalCode code = RefusalCode::INVALID_VALUE) {
+    reader_.enter(label_, std::move(path));
+    reader_.report(code, node.at, std::move(message), std::move(hint));
+  }
+
+  // gpus = tp x pp (dp is 1); with one of them left to the planner, a multiple of the other.
+  void checkGpus() {
+    const YamlNode* node = document_.find("gpus");
+    if (node == nullptr || !spec_.gpus) return;
+    const auto& parallel = spec_.parallel;
+    uint64_t tensor = parallel.tensor.value_or(1);
+    uint64_t pipeline = parallel.pipeline.value_or(1);
+    uint64_t product = tensor * pipeline;
+    bool exact = parallel.tensor && parallel.pipeline;
+    if (exact ? *spec_.gpus == product : *spec_.gpus % product == 0) return;
+    std::string sizes = parallel.tensor ? "tp " + std::to_string(tensor) : "";
+    if (exact) sizes += " x ";
+    if (parallel.pipeline) sizes += "pp " + std::to_string(pipeline);
+    std::string wanted =
+        exact ? sizes + " is " + std::to_string(product) : "no multiple of " + sizes;
+    report(*node, "gpus",
+           "gpus is " + std::to_string(*spec_.gpus) + ", but " +
+               (exact ? wanted : "that is " + wanted),
+           exact ? "write gpus: " + std::to_string(product) + ", or leave gpus out" : "");
+  }
+
+  void checkProcess(const YamlNode& engine) {
+    if (engine.find("command") == nullptr) {
+      report(engine, "engine.command", "engine process of " + label_ + " has no command",
+             "write engine: {kind: process, command: [PROGRAM, ARGUMENT]}",
+             RefusalCode::MISSING_FIELD);
+    }
+    const auto& ready = spec_.engine.ready;
+    if (ready.httpPath && ready.logLine) {
+      report(*engine.find("ready"), "engine.ready", "engine.ready has both http and log",
+             "keep one of them");
+    }
+  }
+
+  // The native engine knows by itself when it is ready and takes no arguments in this version.
+  void checkNative(const YamlNode& engine) {
+    if (!spec_.engine.args.empty()) {
+      report(*engine.find("args"), "engine.args",
+             "arguments of the native engine are not supported yet", "leave args out",
+             RefusalCode::NOT_SUPPORTED_YET);
+    }
+    for (std::string field : {"command", "ready"}) {
+      const YamlNode* given = engine.find(field);
+      if (given == nullptr) continue;
+      report(*given, "engine." + field, "engine." + field + " is for engine process only",
+             "write kind: process, or leave " + field + " out");
+    }
+  }
+
+  // A kind that was refused says nothing about the other fields.
+  static bool isRefusedKind(const YamlNode& engine) {
+    const YamlNode* kind = engine.find("kind");
+    return kind != nullptr && kind->text != "native";
+  }
+
+  void checkNodes() {
+    const YamlNode* placement = document_.find("placement");
+    if (placement == nullptr) return;
+    const auto& rules = spec_.placement;
+    for (const auto& node : rules.exclude) {
+      if (std::ranges::find(rules.nodes, node) == rules.nodes.end()) continue;
+      report(*placement, "placement", "node " + node.value + " is in both nodes and exclude",
+             "keep it in one of them");
+    }
+  }
+
+  FieldReader& reader_;
+  const YamlNode& document_;
+  const std::string& label_;
+  const DeploymentSpec& spec_;
+};
+
+}  // namespace
+
+void checkTogether(FieldReader& reader, const YamlNode& document, const std::string& label,
+                   const DeploymentSpec& spec) {
+  Checks(reader, document, label, spec).run();
+}
+
+}  // namespace muster

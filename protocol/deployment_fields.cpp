@@ -1,0 +1,187 @@
+#include "protocol/deployment_fields.h"
+
+#include "protocol/field_codecs.h"
+
+#include <algorithm>
+
+namespace muster {
+namespace {
+
+using namespace fields;  // NOLINT(google-build-using-namespace): a table of its functions
+
+constexpr auto OPTIONAL = FieldNeed::OPTIONAL;
+constexpr auto REQUIRED = FieldNeed::REQUIRED;
+constexpr auto BUILT = FieldSupport::BUILT;
+
+// A field of the language that this version refuses.
+constexpr FieldRow notYet(std::string_view path, std::string_view form, std::string_view meaning,
+                          std::string_view defaultText = "") {
+  return {path, form, defaultText, meaning, OPTIONAL, FieldSupport::NOT_YET, nullptr, nullptr};
+}
+
+// clang-format off: one row, one field
+constexpr FieldRow TABLE[] = {
+    {"version", "1", "", "version of this format", REQUIRED, BUILT, readVersion, writeVersion},
+    {"kind", "deployment", "deployment",
+     "what the document describes; job, tenant and pool are not supported yet", OPTIONAL, BUILT,
+     readKind, writeKind},
+    {"tenant", "name", "the tenant of the caller", "whose deployment it is", OPTIONAL, BUILT,
+     readTenant, writeTenant},
+    {"name", "[a-z][a-z0-9-]{0,62}", "", "name of the deployment, unique within its tenant",
+     REQUIRED, BUILT, readName, writeName},
+
+    {"model", "file:PATH, or {source, max_context}", "",
+     "the model: a Hugging Face directory on the workers", REQUIRED, BUILT, readModelSource,
+     nullptr},
+    {"model.source", "file:PATH", "",
+     "absolute path of the directory with config.json and safetensors files; on each worker it "
+     "must lie below "
+     "one of its model_roots. hf:, s3: and https: are not supported yet",
+     REQUIRED, BUILT, readModelSource, writeModelSource},
+    notYet("model.revision", "text", "revision of an hf: model"),
+    notYet("model.sha256", "64 hex digits", "what the model must hash to"),
+    notYet("model.dtype", "bf16, f16 or f32", "type to compute in, unlike the stored one"),
+    notYet("model.quantization", "fp8, int8 or int4", "weights in fewer bits than stored"),
+    {"model.max_context", "number, 1 to 2147483648", "what the model's config says",
+     "longest context in tokens; memory for it is planned", OPTIONAL, BUILT, readMaxContext,
+     writeMaxContext},
+    notYet("model.aliases", "list of names", "other names the gateway answers to", "[]"),
+
+    {"engine", "native, process, or {kind, args, env, command, ready}", "native",
+     "the program that serves the model", OPTIONAL, BUILT, readEngineKind, nullptr},
+    {"engine.kind", "native or process", "native",
+     "native: Muster's own engine; process: any command. vllm, sglang, llama.cpp and torchrun are "
+     "not supported yet",
+     OPTIONAL, BUILT, readEngineKind, writeEngineKind},
+    notYet("engine.version", "text", "version of the engine"),
+    {"engine.args", "map of names to texts, numbers or booleans", "{}",
+     "arguments of a process engine. Port, rank, rendezvous, parallel sizes, devices and served "
+     "name are Muster's: "
+     "setting them is error E0112",
+     OPTIONAL, BUILT, readArguments, writeArguments},
+    {"engine.env", "map of names to texts, numbers or booleans", "{}",
+     "environment of each rank. MUSTER_*, RANK, WORLD_SIZE, MASTER_ADDR, CUDA_VISIBLE_DEVICES and "
+     "their like are "
+     "Muster's: setting them is error E0112",
+     OPTIONAL, BUILT, readEnvironment, writeEnvironment},
+    {"engine.command", "list of texts", "",
+     "program and arguments of a process engine, which needs it", OPTIONAL, BUILT, readCommand,
+     writeCommand},
+    notYet("engine.container", "image", "image to run the command in"),
+    {"engine.ready", "{http, log, timeout}", "as soon as the process runs",
+     "when a rank of a process engine is ready", OPTIONAL, BUILT, nullptr, nullptr},
+    {"engine.ready.http", "path", "", "ready once GET of this path on the rank's port answers 2xx",
+     OPTIONAL, BUILT, readReadyHttp, writeReadyHttp},
+    {"engine.ready.log", "text", "", "ready once a line of the output holds this text", OPTIONAL,
+     BUILT, readReadyLog, writeReadyLog},
+    {"engine.ready.timeout", "duration", "timeouts.ready", "how long that may take", OPTIONAL,
+     BUILT, readReadyTimeout, writeReadyTimeout},
+
+    {"gpus", "auto, or number, 1 to 65536", "auto",
+     "GPUs of one replica; must equal tp x pp x dp when those are given", OPTIONAL, BUILT, readGpus,
+     writeGpus},
+    {"gpu", "{type, min_memory, link}", "any", "what a GPU must be", OPTIONAL, BUILT, nullptr,
+     nullptr},
+    {"gpu.type", "text or list of texts", "any", "one of these types, for instance [H200, H100]",
+     OPTIONAL, BUILT, readGpuType, writeGpuType},
+    {"gpu.min_memory", "size", "any", "memory of the GPU, at least; for instance 80GiB", OPTIONAL,
+     BUILT, readGpuMemory, writeGpuMemory},
+    {"gpu.link", "nvlink", "any", "how the GPUs of a tensor group are joined", OPTIONAL, BUILT,
+     readGpuLink, writeGpuLink},
+
+    {"parallel", "auto, or {tp, pp, dp, ep}", "auto",
+     "how the model is cut; what is left out is chosen by the planner", OPTIONAL, BUILT, readAuto,
+     nullptr},
+    {"parallel.tp", "number, 1 to 1024", "chosen", "tensor parallel: ranks that share each layer",
+     OPTIONAL, BUILT, readTensor, writeTensor},
+    {"parallel.pp", "number, 1 to 1024", "chosen",
+     "pipeline parallel: stages of consecutive layers", OPTIONAL, BUILT, readPipeline,
+     writePipeline},
+    {"parallel.dp", "1", "1",
+     "data parallel: copies in one engine that live and die together; above 1 not supported yet",
+     OPTIONAL, BUILT, readOneOnly, nullptr},
+    {"parallel.ep", "1", "1",
+     "expert parallel: ranks that share the experts; above 1 not supported yet", OPTIONAL, BUILT,
+     readOneOnly, nullptr},
+    notYet("stages", "list of {gpu, tp, layers}", "uneven pipeline; replaces pp"),
+
+    {"replicas", "number, 0 to 10000", "1",
+     "independent copies; the only field that is changed in place", OPTIONAL, BUILT, readReplicas,
+     writeReplicas},
+    notYet("autoscale", "{min, max, metric, target, up_after, down_after}",
+           "replicas that follow the load"),
+    notYet("slo", "{ttft_p95, itl_p95, e2e_p95, availability}", "what the latency shall be"),
+    notYet("workload", "{rate, input_tokens, output_tokens, concurrency}",
+           "what the planner sizes for"),
+    {"priority", "normal", "normal", "low, high, critical and 0 to 1000 are not supported yet",
+     OPTIONAL, BUILT, readPriority, nullptr},
+    notYet("preemptible", "true", "may be stopped for others; with priority low only", "false"),
+
+    {"placement", "{nodes, exclude, spread, fabric, tp_within}", "{}", "where ranks may go",
+     OPTIONAL, BUILT, nullptr, nullptr},
+    notYet("placement.pool", "name", "pool of nodes to use"),
+    {"placement.nodes", "list of nodes", "all", "only these nodes", OPTIONAL, BUILT, readNodes,
+     writeNodes},
+    {"placement.exclude", "list of nodes", "none", "none of these nodes", OPTIONAL, BUILT,
+     readExclude, writeExclude},
+    {"placement.spread", "node or rack", "none",
+     "replicas on different nodes, or in different racks", OPTIONAL, BUILT, readSpread,
+     writeSpread},
+    {"placement.fabric", "required or preferred", "preferred",
+     "whether nodes of one replica must share a fabric", OPTIONAL, BUILT, readFabric, writeFabric},
+    {"placement.tp_within", "node", "none", "keeps each tensor group inside one node", OPTIONAL,
+     BUILT, readTensorWithin, writeTensorWithin},
+
+    notYet(
+        "rollout", "{strategy, surge, max_unavailable, canary, hold, deadline, on_failure}",
+        "how a change is brought in; now every change but that of replicas recreates the replicas"),
+    notYet("balance", "round_robin, random, weighted, least_outstanding or prefix",
+           "how the gateway picks a replica", "least_outstanding"),
+    notYet("limits", "{requests_per_minute, tokens_per_minute, queue, queue_timeout}",
+           "limits of the gateway"),
+
+    {"timeouts", "{ready, stall, drain}", "30m, 2m, 2m", "how long things may take", OPTIONAL,
+     BUILT, nullptr, nullptr},
+    {"timeouts.ready", "duration", "30m", "from the start of a replica until it is ready", OPTIONAL,
+     BUILT, readTimeoutReady, writeTimeoutReady},
+    {"timeouts.stall", "duration", "2m",
+     "a rank that makes no progress for so long is reported and named", OPTIONAL, BUILT,
+     readTimeoutStall, writeTimeoutStall},
+    {"timeouts.drain", "duration", "2m", "for running requests to end before a replica is stopped",
+     OPTIONAL, BUILT, readTimeoutDrain, writeTimeoutDrain},
+};
+// clang-format on
+
+// What the path of a row says after "prefix." (all of it for no prefix); empty when it is not
+// inside.
+std::string_view pathInside(std::string_view path, std::string_view prefix) {
+  if (prefix.empty()) return path;
+  bool inside =
+      path.size() > prefix.size() && path.starts_with(prefix) && path[prefix.size()] == '.';
+  return inside ? path.substr(prefix.size() + 1) : std::string_view();
+}
+
+}  // namespace
+
+std::span<const FieldRow> deploymentFields() { return TABLE; }
+
+const FieldRow* findField(std::string_view path) {
+  const auto* row = std::ranges::find(TABLE, path, &FieldRow::path);
+  return row == std::end(TABLE) ? nullptr : row;
+}
+
+std::vector<const FieldRow*> fieldsInside(std::string_view path) {
+  std::vector<const FieldRow*> inside;
+  for (const FieldRow& row : TABLE) {
+    std::string_view rest = pathInside(row.path, path);
+    if (!rest.empty() && rest.find('.') == std::string_view::npos) inside.push_back(&row);
+  }
+  return inside;
+}
+
+std::string_view lastWord(std::string_view path) {
+  size_t dot = path.rfind('.');
+  return dot == std::string_view::npos ? path : path.substr(dot + 1);
+}
+
+}  // namespace muster
