@@ -1,0 +1,235 @@
+#include "coordinator/coordinator.h"
+
+#include "base/backoff.h"
+#include "base/kj_time.h"
+
+#include <kj/debug.h>
+
+#include <algorithm>
+
+namespace muster::coordinator {
+namespace {
+
+constexpr Duration HAND_OVER_DEADLINE = 5_s;
+
+bool mayTryAgain(const kj::Exception& exception) {
+  return exception.getType() == kj::Exception::Type::DISCONNECTED ||
+         exception.getType() == kj::Exception::Type::OVERLOADED;
+}
+
+}  // namespace
+
+Coordinator::Coordinator(CoordinatorEnvironment environment, CoordinatorSettings settings)
+    : environment_(environment),
+      settings_(kj::mv(settings)),
+      incarnation_(environment.random.guid()),
+      clusterClock_(environment.clock, Instant{}),
+      follower_(environment.store, facts_, environment.logger),
+      registry_(environment.clock),
+      workerCalls_(environment.timer, registry_),
+      freshAt_(environment.clock.steadyNow()),
+      server_(environment.timer, [this](const RpcPeer& peer) { return bootstrapFor(peer); }),
+      stopped_(kj::newPromiseAndFulfiller<void>()) {
+  follower_.onEvents([this](const std::vector<Event>& events) {
+    if (onEvents_) onEvents_(events);
+  });
+}
+
+Coordinator::~Coordinator() noexcept(false) = default;
+
+kj::Promise<std::string> Coordinator::start() {
+  return environment_.transport.listen(settings_.rpcListen, server_.acceptor())
+      .then([this](kj::Own<Listener> listener) {
+        listener_ = kj::mv(listener);
+        if (settings_.rpcAdvertised.empty()) settings_.rpcAdvertised = listener_->address();
+        return listener_->address();
+      });
+}
+
+kj::Promise<void> Coordinator::run() { return runCo(); }
+
+Co<void> Coordinator::runCo() {
+  Backoff backoff(BackoffPolicy{10_ms, 2_s}, environment_.random);
+  while (!leaving_) {
+    uint64_t elections = facts_.elections;
+    auto failed = co_await runSession();
+    role_ = nullptr;
+    facts_.stage = Stage::STANDBY;
+    KJ_IF_MAYBE (exception, failed) {
+      if (!mayTryAgain(*exception)) {
+        facts_.alarm = exception->getDescription().cStr();
+        kj::throwFatalException(kj::mv(*exception));
+      }
+      environment_.logger.info("session over", {{"why", exception->getDescription()}});
+    }
+    if (leaving_) break;
+    if (facts_.elections != elections) backoff.reset();
+    co_await environment_.timer.afterDelay(toKj(backoff.next()));
+  }
+  stopped_.fulfiller->fulfill();
+}
+
+kj::Promise<kj::Maybe<kj::Exception>> Coordinator::runSession() {
+  using Ended = kj::Maybe<kj::Exception>;
+  role_ = kj::heap<SessionRole>(roleParts(), environment_.coordination.open());
+  return role_->run()
+      .then([]() -> Ended { return nullptr; })
+      .catch_([](kj::Exception&& exception) -> Ended { return kj::mv(exception); });
+}
+
+SessionRole::Parts Coordinator::roleParts() {
+  auto events = [this](const std::vector<Event>& events) {
+    if (onEvents_) onEvents_(events);
+  };
+  Leading::Parts leading{
+      environment_,  settings_.id, incarnation_,
+      clusterClock_, follower_,    facts_,
+      registry_,     *this,        [this] { waiters_.note(facts_.committedIndex); },
+      events};
+  failover::ContenderIdentity identity{settings_.cluster, settings_.id, incarnation_,
+                                       settings_.rpcAdvertised};
+  return SessionRole::Parts{kj::mv(leading), kj::mv(identity),
+                            [this](const failover::EpochView& view) { tookView(view); },
+                            [this] { freshAt_ = environment_.clock.steadyNow(); }};
+}
+
+void Coordinator::tookView(const failover::EpochView& view) {
+  view_ = view;
+  known_ = std::max(known_, FencingToken{view.history, view.epoch});
+}
+
+kj::Promise<void> Coordinator::shutDown() { return shutDownCo(); }
+
+Co<void> Coordinator::shutDownCo() {
+  leaving_ = true;
+  if (leading()) {
+    auto done = stepDown(CoordinatorId{}).then([](Result<Done>) {}, [](kj::Exception&&) {});
+    auto late = environment_.timer.afterDelay(toKj(HAND_OVER_DEADLINE));
+    co_await done.exclusiveJoin(kj::mv(late));
+  }
+  if (role_.get() == nullptr) co_return;  // between two sessions: run() sees that we leave
+  co_await role_->close();
+  co_await kj::mv(stopped_.promise);
+}
+
+const CoordinatorFacts& Coordinator::facts() { return facts_; }
+
+kj::Maybe<Leading&> Coordinator::leadership() {
+  if (role_.get() == nullptr) return nullptr;
+  return role_->leading();
+}
+
+kj::Maybe<Driver&> Coordinator::driver() {
+  KJ_IF_MAYBE (leading, leadership()) {
+    if (leading->serving()) return leading->driver();
+  }
+  return nullptr;
+}
+
+const Observed* Coordinator::observed() {
+  KJ_IF_MAYBE (leading, leadership()) return leading->observed();
+  return nullptr;
+}
+
+bool Coordinator::leading() const { return facts_.stage == Stage::SERVING; }
+
+Duration Coordinator::age() {
+  return leading() ? Duration{} : environment_.clock.steadyNow() - freshAt_;
+}
+
+Duration Coordinator::extendLease(const NodeName& node) {
+  facts_.heartbeats++;
+  KJ_IF_MAYBE (leading, leadership()) return leading->extendLease(node);
+  return {};
+}
+
+void Coordinator::sawToken(const FencingToken& token, const NodeName& from) {
+  if (token <= known_) return;
+  known_ = token;
+  KJ_IF_MAYBE (leading, leadership()) {
+    if (leading->token() < token) {
+      facts_.fencedAttempts++;
+      leading->resign("node " + from.value + " has obeyed epoch " +
+                      std::to_string(token.epoch.value) + " of history " +
+                      std::to_string(token.history.number) + ", which is above ours");
+    }
+  }
+}
+
+kj::Promise<Result<ModelManifest>> Coordinator::ensureModel(std::string source) {
+  return ensureModelCo(kj::mv(source));
+}
+
+Co<Result<ModelManifest>> Coordinator::ensureModelCo(std::string source) {
+  auto known = state().models.find(source);
+  if (known != state().models.end()) co_return ModelManifest(known->second);
+  if (!leading()) co_return notLeader();
+  auto manifest = co_await workerCalls_.inspectModel(source);
+  if (!manifest) co_return kj::mv(manifest);
+  KJ_IF_MAYBE (driver, this->driver()) {
+    auto index = driver->propose(ModelRecorded{*manifest}, "coordinator/" + settings_.id.value);
+    if (!index) co_return index.refusal();
+    co_await driver->committed(*index);
+    co_return kj::mv(manifest);
+  }
+  co_return notLeader();
+}
+
+kj::Promise<Result<Done>> Coordinator::stepDown(CoordinatorId successor) {
+  if (successor == settings_.id) {
+    return Result<Done>(
+        Refusal{RefusalCode::INVALID_VALUE,
+                "the successor must be another coordinator than " + successor.value});
+  }
+  KJ_IF_MAYBE (leading, leadership()) {
+    if (leading->serving()) {
+      return leading->handOver(successor).then([successor](bool done) -> Result<Done> {
+        if (done) return Done{};
+        std::string whom =
+            successor.value.empty() ? "another coordinator" : "coordinator " + successor.value;
+        return Refusal{RefusalCode::NOT_FOUND,
+                       "nobody to hand over to: " + whom + " does not stand in line"};
+      });
+    }
+  }
+  return Result<Done>(notLeader());
+}
+
+Refusal Coordinator::notLeader() const {
+  if (!view_ || view_->leader.value.empty() || view_->leader == settings_.id) {
+    return {RefusalCode::NO_LEADER, "no coordinator leads at the moment; ask again"};
+  }
+  return {RefusalCode::NOT_LEADER, "coordinator " + settings_.id.value + " does not lead; " +
+                                       view_->leader.value + " does, at " + view_->leaderAddress};
+}
+
+void Coordinator::onEvents(std::function<void(const std::vector<Event>&)> handler) {
+  onEvents_ = kj::mv(handler);
+}
+
+capnp::Capability::Client Coordinator::bootstrapFor(const RpcPeer& peer) {
+  WorkerGateParts worker{*this, registry_, [this](RpcConnectionId id) { server_.close(id); },
+                         environment_.logger};
+  return makeGate(peer, {[this](schema::ServerInfo::Builder info) { describe(info); }, makeApi_,
+                         kj::mv(worker)});
+}
+
+void Coordinator::describe(schema::ServerInfo::Builder info) {
+  info.setCluster(settings_.cluster.value.c_str());
+  auto history = info.initHistory();
+  history.setNumber(known_.history.number);
+  history.initGuid().setHigh(known_.history.guid.high);
+  history.getGuid().setLow(known_.history.guid.low);
+  info.setEpoch(known_.epoch.value);
+  info.setCoordinator(settings_.id.value.c_str());
+  info.setStage(static_cast<uint8_t>(facts_.stage));
+  if (view_) {
+    info.setLeader(view_->leader.value.c_str());
+    info.setLeaderAddress(view_->leaderAddress.c_str());
+  }
+  info.setClusterTimeNs(clusterNow().nanos);
+  info.setAppliedIndex(facts_.committedIndex.value);
+  info.setVersion(settings_.version.c_str());
+}
+
+}  // namespace muster::coordinator

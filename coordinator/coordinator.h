@@ -1,0 +1,112 @@
+// A coordinator: serves its RPC port, follows the log, stands for election, leads. What the API
+// needs is public here.
+#pragma once
+
+#include "base/rpc.h"
+#include "coordinator/coordinator_facts.h"
+#include "coordinator/environment.h"
+#include "coordinator/follower.h"
+#include "coordinator/gate.h"
+#include "coordinator/index_waiters.h"
+#include "coordinator/session_role.h"
+#include "coordinator/worker_calls.h"
+#include "coordinator/worker_gate.h"
+#include "coordinator/worker_registry.h"
+
+#include <kj/async.h>
+
+#include <optional>
+#include <string>
+
+namespace muster::coordinator {
+
+class Coordinator final : public WorkerAuthority {
+ public:
+  // `environment` is borrowed and outlives this. `makeApi` may be empty, or set later by
+  // serveApi().
+  Coordinator(CoordinatorEnvironment environment, CoordinatorSettings settings);
+  ~Coordinator() noexcept(false) override;
+  KJ_DISALLOW_COPY(Coordinator);
+
+  // Makes the capability of the ClusterApi interface for each caller. Call before start().
+  void serveApi(ApiFactory makeApi) { makeApi_ = kj::mv(makeApi); }
+
+  // Listens. Throws FAILED ("E0706 ...") when the port is taken. Resolves with the real address.
+  kj::Promise<std::string> start();
+  // Runs until shutDown() is done. Rejected (FAILED) when this coordinator must stop; the text says
+  // why.
+  kj::Promise<void> run();
+  // Hands over when leading, ends the session, and lets run() resolve.
+  kj::Promise<void> shutDown();
+
+  // --- what the API reads and does ---
+
+  const CoordinatorFacts& facts();
+  const CoordinatorSettings& settings() const { return settings_; }
+  const CoordinatorEnvironment& environment() const { return environment_; }
+  // The newest state here. On a leader it runs ahead of the log: answer from it by Driver::read().
+  const State& state() const { return follower_.state(); }
+  // While serving as leader. The reference holds until the next turn of the event loop.
+  kj::Maybe<Driver&> driver();
+  // What the leader sees of its workers; nothing unless serving.
+  const Observed* observed();
+  // What `epoch` last said; nothing before the tree was seen.
+  const std::optional<failover::EpochView>& view() const { return view_; }
+  Instant clusterNow() const { return clusterClock_.now(); }
+  // Age of a stale answer: since state() was last proven to be the newest. The leader's is 0.
+  Duration age();
+  // Resolves when an index above `after` is committed and applied here.
+  kj::Promise<void> committedAfter(LogIndex after) { return waiters_.after(after); }
+  const WorkerCalls& workerCalls() const { return workerCalls_; }
+  const WorkerRegistry& workers() const { return registry_; }
+  // What an attached worker finds in the model, logged, or what is logged already. Leader only:
+  // else NOT_LEADER.
+  kj::Promise<Result<ModelManifest>> ensureModel(std::string source);
+  // Refuses NOT_LEADER, and NOT_FOUND when no such candidate stands in line. Empty: the next in
+  // line.
+  kj::Promise<Result<Done>> stepDown(CoordinatorId successor);
+  // Called with the events of each committed batch.
+  void onEvents(std::function<void(const std::vector<Event>&)> handler);
+  Refusal notLeader() const;
+
+  // --- WorkerAuthority ---
+  const ClusterName& cluster() const override { return settings_.cluster; }
+  const CoordinatorId& id() const override { return settings_.id; }
+  FencingToken token() const override { return known_; }
+  bool leading() const override;
+  void sawToken(const FencingToken& token, const NodeName& from) override;
+  Duration extendLease(const NodeName& node) override;
+
+ private:
+  Co<void> runCo();
+  kj::Promise<kj::Maybe<kj::Exception>> runSession();
+  SessionRole::Parts roleParts();
+  Co<void> shutDownCo();
+  Co<Result<ModelManifest>> ensureModelCo(std::string source);
+  kj::Maybe<Leading&> leadership();
+  capnp::Capability::Client bootstrapFor(const RpcPeer& peer);
+  void describe(schema::ServerInfo::Builder info);
+  void tookView(const failover::EpochView& view);
+
+  CoordinatorEnvironment environment_;
+  CoordinatorSettings settings_;
+  Incarnation incarnation_;
+  ApiFactory makeApi_;
+  CoordinatorFacts facts_;
+  ClusterClock clusterClock_;
+  Follower follower_;
+  WorkerRegistry registry_;
+  WorkerCalls workerCalls_;
+  IndexWaiters waiters_;
+  std::function<void(const std::vector<Event>&)> onEvents_;
+  std::optional<failover::EpochView> view_;
+  FencingToken known_;
+  SteadyTime freshAt_;
+  bool leaving_ = false;
+  kj::Own<SessionRole> role_;
+  RpcServer server_;
+  kj::Own<Listener> listener_;
+  kj::PromiseFulfillerPair<void> stopped_;
+};
+
+}  // namespace muster::coordinator

@@ -1,0 +1,71 @@
+// What a coordinator says about itself: plain numbers for /metrics, /readyz and `admin status`.
+// Written by the parts of the shell, read by the API; nothing is decided by them.
+#pragma once
+
+#include "base/ids.h"
+#include "base/units.h"
+#include "failover/coordination.h"
+#include "protocol/phases.h"
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <string>
+
+namespace muster::coordinator {
+
+// Three facts that must not be mixed up: to have won, to know all, to answer.
+enum class Stage : uint8_t { STANDBY, ELECTED, CAUGHT_UP, SERVING };
+
+constexpr std::string_view toText(Stage stage) {
+  switch (stage) {
+    case Stage::STANDBY:
+      return "standby";
+    case Stage::ELECTED:
+      return "elected";
+    case Stage::CAUGHT_UP:
+      return "caught_up";
+    case Stage::SERVING:
+      return "serving";
+  }
+  return "standby";
+}
+
+// Durations in buckets, as a Prometheus histogram wants them.
+struct DurationHistogram {
+  static constexpr std::array<Duration, 10> BOUNDS = {
+      Duration{100'000}, Duration{300'000}, 1_ms, 3_ms, 10_ms, 30_ms, 100_ms, 300_ms, 1_s, 3_s};
+  std::array<uint64_t, BOUNDS.size() + 1> counts{};  // of each bucket alone; the last one is +Inf
+  uint64_t count = 0;
+  Duration sum;
+
+  void add(Duration duration) {
+    size_t bucket = 0;
+    while (bucket < BOUNDS.size() && duration > BOUNDS[bucket]) bucket++;
+    counts[bucket]++;
+    count++;
+    sum = sum + duration;
+  }
+};
+
+struct CoordinatorFacts {
+  Stage stage = Stage::STANDBY;
+  std::string alarm;  // why this coordinator takes no part until somebody acts; empty: all is well
+  uint64_t elections = 0;  // that this coordinator has won
+  failover::SessionState session = failover::SessionState::CONNECTING;
+  int64_t sessionId = 0;
+  LogIndex appliedIndex;    // newest that is applied here (leader: committed or in flight)
+  LogIndex committedIndex;  // newest that is committed and in the store
+  uint64_t fencedAttempts =
+      0;  // appends, checks, orders, answers given up or refused: epoch or session over
+  uint64_t rejectedCommands = 0;  // accepted by decide and rejected by apply: a bug, alarmed
+  uint64_t appliedBatches = 0;
+  uint64_t ordersSent = 0;
+  uint64_t ordersFailed = 0;
+  uint64_t heartbeats = 0;
+  DurationHistogram reconcileDuration;
+  DurationHistogram placementDuration;  // of the reconcile runs that placed or tried to place
+  std::map<Reason, uint64_t> placementFailures;  // replicas that found no place, by reason
+};
+
+}  // namespace muster::coordinator

@@ -1,0 +1,100 @@
+#include "coordinator/leading.h"
+
+#include "base/kj_time.h"
+
+#include <kj/debug.h>
+
+namespace muster::coordinator {
+
+struct Leading::Service {
+  ObservedKeeper keeper;
+  EffectSender sender;
+  Reconciler reconciler;
+
+  Service(Leading& leading, Parts& parts)
+      : keeper(parts.registry, parts.clusterClock, leading.driver_.state(), leading.token()),
+        sender({parts.env.timer, leading.driver_, parts.registry, keeper, parts.authority,
+                parts.facts, parts.env.logger}),
+        reconciler({parts.env.timer, parts.env.clock, parts.clusterClock, parts.env.random,
+                    leading.driver_, keeper, sender, parts.facts, parts.env.logger,
+                    "coordinator/" + parts.self.value}) {}
+};
+
+Leading::Leading(Parts parts, kj::Own<failover::Leadership> leadership, std::string reason)
+    : parts_(kj::mv(parts)),
+      leadership_(kj::mv(leadership)),
+      reason_(kj::mv(reason)),
+      driver_({parts_.follower.lend(), *leadership_, parts_.env.store, parts_.clusterClock,
+               parts_.env.clock, parts_.facts, parts_.env.logger}),
+      resigned_(kj::newPromiseAndFulfiller<failover::LeadershipEnded>()) {
+  driver_.onEvents(parts_.onEvents);
+  driver_.onStored(parts_.onCommitted);
+}
+
+Leading::~Leading() noexcept(false) {
+  driver_.end(KJ_EXCEPTION(DISCONNECTED, "the leadership is over"));
+  parts_.facts.fencedAttempts += leadership_->fencedAttempts();
+  parts_.facts.stage = Stage::STANDBY;
+}
+
+kj::Promise<failover::LeadershipEnded> Leading::run() {
+  auto fault = driver_.fault().then(
+      []() -> failover::LeadershipEnded { KJ_FAIL_ASSERT("a fault has no result"); });
+  return leadership_->ended()
+      .exclusiveJoin(kj::mv(resigned_.promise))
+      .exclusiveJoin(kj::mv(fault))
+      .exclusiveJoin(serveCo().asPromise())
+      .then([this](failover::LeadershipEnded ended) {
+        driver_.end(KJ_EXCEPTION(DISCONNECTED, ended.text.c_str()));
+        return ended;
+      });
+}
+
+Co<failover::LeadershipEnded> Leading::serveCo() {
+  CommandBody started =
+      LeaderStarted{parts_.self, leadership_->epoch(), reason_, parts_.incarnation};
+  auto index = driver_.propose(started, "coordinator/" + parts_.self.value);
+  KJ_REQUIRE(index.ok(), "the start of this leadership was refused", index.refusal().text.c_str());
+  co_await driver_.committed(*index);
+  service_ = kj::heap<Service>(*this, parts_);
+  serving_ = true;
+  parts_.facts.stage = Stage::SERVING;
+  parts_.env.logger.info("serving",
+                         {{"epoch", leadership_->epoch()}, {"index", *index}, {"reason", reason_}});
+  co_await service_->reconciler.run().exclusiveJoin(proveCo().asPromise());
+  KJ_FAIL_ASSERT("the leader's work ended by itself");
+}
+
+Co<void> Leading::proveCo() {
+  for (;;) {
+    Duration age = parts_.env.clock.steadyNow() - leadership_->lastCommittedCheckSent();
+    if (age >= CHECK_EVERY) co_await leadership_->barrier();
+    co_await parts_.env.timer.afterDelay(toKj(CHECK_EVERY / 2));
+  }
+}
+
+void Leading::resign(std::string why) {
+  if (!resigned_.fulfiller->isWaiting()) return;
+  parts_.env.logger.warn("stopped leading", {{"why", why}});
+  resigned_.fulfiller->fulfill({failover::LeadershipEnd::FENCED, kj::mv(why)});
+}
+
+kj::Promise<bool> Leading::handOver(CoordinatorId successor) {
+  driver_.pause();
+  return leadership_->handOver(kj::mv(successor)).then([this](bool done) {
+    if (!done) driver_.resume();
+    return done;
+  });
+}
+
+const Observed* Leading::observed() const {
+  return service_.get() == nullptr ? nullptr : &service_->keeper.observed();
+}
+
+Duration Leading::extendLease(const NodeName& node) {
+  if (!serving_) return {};
+  return service_->keeper.extendLease(
+      node, parts_.clusterClock.at(leadership_->lastCommittedCheckSent()));
+}
+
+}  // namespace muster::coordinator

@@ -1,0 +1,100 @@
+#include "coordinator/observed_keeper.h"
+
+#include <algorithm>
+
+namespace muster::coordinator {
+namespace {
+
+std::map<RankRef, RankReport> byRef(const std::vector<RankReport>& reports) {
+  std::map<RankRef, RankReport> ranks;
+  for (const RankReport& report : reports) ranks.insert_or_assign(report.ref, report);
+  return ranks;
+}
+
+}  // namespace
+
+ObservedKeeper::ObservedKeeper(WorkerRegistry& registry, const ClusterClock& clock,
+                               const State& state, FencingToken token)
+    : registry_(registry), clock_(clock), leases_(clock.now()) {
+  observed_.token = token;
+  observed_.leadingSince = clock.now();
+  for (const auto& [name, node] : state.nodes) {
+    if (node.reachability != NodePhase::READY) leases_.limitGrant(name, node.suspectRemaining);
+    observed_.nodes[name].leaseEnd = leases_.end(name);
+  }
+  registry_.subscribe(*this);
+}
+
+ObservedKeeper::~ObservedKeeper() noexcept(false) { registry_.unsubscribe(); }
+
+Duration ObservedKeeper::extendLease(const NodeName& node, Instant checkSent) {
+  Duration remaining = leases_.extend(node, checkSent, clock_.now());
+  observed_.nodes[node].leaseEnd = leases_.end(node);
+  return remaining;
+}
+
+void ObservedKeeper::noteSent(const NodeName& node, const OrderStamp& stamp) {
+  observed_.nodes[node].sent = stamp;
+}
+
+void ObservedKeeper::noteNotSent(const NodeName& node, const OrderStamp& stamp) {
+  auto& observed = observed_.nodes[node];
+  if (observed.sent != stamp) return;  // a newer one is on its way
+  observed.sent = {};
+  changed();
+}
+
+void ObservedKeeper::noteObeyed(const NodeName& node, const OrderStamp& stamp) {
+  auto& observed = observed_.nodes[node];
+  observed.obeyed = std::max(observed.obeyed, stamp);
+  changed();
+}
+
+void ObservedKeeper::attached(const NodeName& node) {
+  const Attachment* attachment = registry_.find(node);
+  if (attachment == nullptr) return;
+  take(node, *attachment);
+  changed();
+}
+
+void ObservedKeeper::reported(const NodeName& node) {
+  const Attachment* attachment = registry_.find(node);
+  if (attachment == nullptr) return;
+  auto taken = attachments_.find(node);
+  if (taken == attachments_.end() || taken->second != attachment->id) {
+    take(node, *attachment);
+    changed();
+    return;
+  }
+  auto& observed = observed_.nodes[node];
+  auto ranks = byRef(attachment->ranks);
+  auto obeyed = std::max(observed.obeyed, attachment->obeyed);
+  bool news = ranks != observed.ranks || obeyed != observed.obeyed;
+  observed.ranks = std::move(ranks);
+  observed.obeyed = obeyed;
+  if (news) changed();
+}
+
+void ObservedKeeper::broken(const NodeName& node) {
+  if (attachments_.erase(node) == 0) return;  // never heard of in this leadership: its grant rules
+  auto& observed = observed_.nodes[node];
+  observed.attached = false;
+  observed.brokenSince = clock_.now();
+  changed();
+}
+
+void ObservedKeeper::take(const NodeName& node, const Attachment& attachment) {
+  attachments_[node] = attachment.id;
+  auto& observed = observed_.nodes[node];
+  observed.attached = true;
+  observed.agent = attachment.hello.incarnation;
+  observed.hello = attachment.hello.node;
+  observed.brokenSince = std::nullopt;
+  observed.leaseEnd = leases_.end(node);
+  observed.ranks = byRef(attachment.ranks);
+  observed.obeyed =
+      attachment.obeyed;  // of this incarnation's own store; may be lower than what we sent before
+  observed.sent = {};     // what was sent over the older connection may never have arrived
+}
+
+}  // namespace muster::coordinator

@@ -1,0 +1,53 @@
+// Runs reconcile when something has changed or time has come, and does what it says.
+#pragma once
+
+#include "base/co.h"
+#include "base/random.h"
+#include "coordinator/driver.h"
+#include "coordinator/effect_sender.h"
+#include "coordinator/observed_keeper.h"
+
+#include <kj/async.h>
+#include <kj/timer.h>
+
+namespace muster::coordinator {
+
+constexpr Duration RECONCILE_PAUSE = 2_ms;  // what happens meanwhile is looked at together
+constexpr Duration RECONCILE_EVERY = 1_s;   // a second look though nothing seems to have changed
+
+class Reconciler {
+ public:
+  // All borrowed; they outlive this.
+  struct Parts {
+    kj::Timer& timer;
+    const Clock& clock;
+    const ClusterClock& clusterClock;
+    Random& random;
+    Driver& driver;
+    ObservedKeeper& keeper;
+    EffectSender& sender;
+    CoordinatorFacts& facts;
+    Logger& logger;
+    std::string principal;  // "coordinator/co1"
+  };
+  explicit Reconciler(Parts parts);
+
+  // Until cancelled, or rejected with what is wrong.
+  kj::Promise<void> run();
+  // Something may have changed.
+  void poke();
+
+ private:
+  Co<void> runCo();
+  void once();
+  void propose(const std::vector<CommandBody>& proposals);
+  void measure(const Effects& effects, Duration took);
+  kj::Promise<void> nextReason();
+
+  Parts parts_;
+  bool poked_ = true;
+  kj::Maybe<kj::Own<kj::PromiseFulfiller<void>>> waiting_;
+  std::optional<Instant> wakeAt_;
+};
+
+}  // namespace muster::coordinator

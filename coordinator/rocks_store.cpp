@@ -1,0 +1,188 @@
+#include "coordinator/rocks_store.h"
+
+#include "coordinator/store_format.h"
+
+#include <kj/debug.h>
+#include <rocksdb/db.h>
+#include <rocksdb/options.h>
+#include <rocksdb/write_batch.h>
+
+#include <algorithm>
+#include <memory>
+
+namespace muster::coordinator {
+namespace {
+
+constexpr const char* META_KEY = "meta";
+
+enum Family { DEFAULT, RECORDS, META, HISTORY, AUDIT, FAMILY_COUNT };
+constexpr const char* FAMILY_NAMES[] = {"default", "records", "meta", "history", "audit"};
+
+bool isFull(const rocksdb::Status& status) {
+  return status.IsNoSpace() || status.ToString().find("No space left") != std::string::npos;
+}
+
+bool isLocked(const rocksdb::Status& status) {
+  return status.IsIOError() && status.ToString().find("lock") != std::string::npos;
+}
+
+void rocksCheck(const rocksdb::Status& status, const char* what, const std::string& folder) {
+  if (status.ok()) return;
+  std::string text = status.ToString();
+  if (isFull(status)) {
+    KJ_FAIL_REQUIRE(
+        "E0707 disk full: the store cannot be written; free space on its disk and start again",
+        what, folder.c_str(), text.c_str());
+  }
+  if (isLocked(status)) {
+    KJ_FAIL_REQUIRE("E0710 another process has this store open", folder.c_str(), text.c_str());
+  }
+  KJ_FAIL_REQUIRE("E0901 the store failed", what, folder.c_str(), text.c_str());
+}
+
+rocksdb::Slice slice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
+std::string_view view(const rocksdb::Slice& bytes) { return {bytes.data(), bytes.size()}; }
+
+rocksdb::Options dbOptions() {
+  rocksdb::Options options;
+  options.create_if_missing = true;
+  options.create_missing_column_families = true;
+  options.keep_log_file_num = 2;
+  options.max_total_wal_size = 64 << 20;
+  // What was torn off the end of the write-ahead log is in the replicated log; damage in its middle
+  // is not ignored.
+  options.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
+  return options;
+}
+
+}  // namespace
+
+struct RocksStore::Impl {
+  std::string folder;
+  std::unique_ptr<rocksdb::DB> db;
+  std::vector<rocksdb::ColumnFamilyHandle*> families;
+  std::optional<StoreMeta> meta;
+
+  Impl(const std::string& folder, StoreAccess access) : folder(folder) {
+    std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
+    for (const char* name : FAMILY_NAMES) {
+      descriptors.emplace_back(name, rocksdb::ColumnFamilyOptions());
+    }
+    rocksdb::DB* raw = nullptr;
+    rocksdb::Status status =
+        access == StoreAccess::READ_ONLY
+            ? rocksdb::DB::OpenForReadOnly(readOnlyOptions(), folder, descriptors, &families, &raw)
+            : rocksdb::DB::Open(dbOptions(), folder, descriptors, &families, &raw);
+    db.reset(raw);
+    rocksCheck(status, "open", folder);
+    readMeta();
+  }
+  ~Impl() noexcept(false) {
+    for (auto* family : families) static_cast<void>(db->DestroyColumnFamilyHandle(family));
+    if (db) static_cast<void>(db->Close());
+  }
+  KJ_DISALLOW_COPY(Impl);
+
+  static rocksdb::Options readOnlyOptions() {
+    rocksdb::Options options;
+    options.create_if_missing = false;
+    return options;
+  }
+
+  void readMeta() {
+    std::string bytes;
+    auto status = db->Get(rocksdb::ReadOptions(), families[META], META_KEY, &bytes);
+    if (status.IsNotFound()) return;
+    rocksCheck(status, "read the meta record", folder);
+    meta = decodeMeta(bytes);
+  }
+
+  void commit(rocksdb::WriteBatch& writes, const StoreMeta& next, const char* what) {
+    std::string bytes = encodeMeta(next);
+    rocksCheck(writes.Put(families[META], META_KEY, bytes), what, folder);
+    rocksdb::WriteOptions options;
+    options.sync = false;
+    rocksCheck(db->Write(options, &writes), what, folder);
+    meta = next;
+  }
+
+  std::unique_ptr<rocksdb::Iterator> iterate(Family family) const {
+    rocksdb::ReadOptions options;
+    options.total_order_seek = true;
+    return std::unique_ptr<rocksdb::Iterator>(db->NewIterator(options, families[family]));
+  }
+};
+
+RocksStore::RocksStore(const std::string& folder, StoreAccess access)
+    : impl_(kj::heap<Impl>(folder, access)) {}
+RocksStore::~RocksStore() noexcept(false) = default;
+
+std::optional<StoreMeta> RocksStore::meta() const { return impl_->meta; }
+
+void RocksStore::claim(const ClusterName& cluster, const HistoryId& history) {
+  if (impl_->meta) {
+    requireSameHistory(*impl_->meta, cluster, history);
+    return;
+  }
+  rocksdb::WriteBatch writes;
+  impl_->commit(writes, StoreMeta{cluster, history, {}}, "claim");
+}
+
+void RocksStore::write(const StoreBatch& batch) {
+  KJ_REQUIRE(impl_->meta.has_value(), "a store must be claimed before it is written");
+  KJ_REQUIRE(batch.position.batch > impl_->meta->applied.batch, "the store has this batch",
+             batch.position.batch.value, impl_->meta->applied.batch.value);
+  rocksdb::WriteBatch writes;
+  auto& families = impl_->families;
+  for (const RecordWrite& record : batch.records) {
+    auto status = record.value
+                      ? writes.Put(families[RECORDS], slice(record.key), slice(*record.value))
+                      : writes.Delete(families[RECORDS], slice(record.key));
+    rocksCheck(status, "write a record", impl_->folder);
+  }
+  for (const Event& event : batch.events) {
+    rocksCheck(
+        writes.Put(families[HISTORY], eventKey(event.index, event.ordinal), encodeEvent(event)),
+        "write an event", impl_->folder);
+  }
+  for (const AuditEntry& entry : batch.audit) {
+    rocksCheck(writes.Put(families[AUDIT], auditKey(entry.index), encodeAudit(entry)),
+               "write an audit row", impl_->folder);
+  }
+  StoreMeta next = *impl_->meta;
+  next.applied = batch.position;
+  impl_->commit(writes, next, "write a batch");
+}
+
+void RocksStore::loadRecords(
+    std::function<void(std::string_view key, std::string_view value)> visit) const {
+  auto iterator = impl_->iterate(RECORDS);
+  for (iterator->SeekToFirst(); iterator->Valid(); iterator->Next()) {
+    visit(view(iterator->key()), view(iterator->value()));
+  }
+  rocksCheck(iterator->status(), "read the records", impl_->folder);
+}
+
+std::vector<Event> RocksStore::events(LogIndex after, size_t countMax) const {
+  std::vector<Event> newestFirst;
+  std::string bound = eventKey(after.next(), 0);
+  auto iterator = impl_->iterate(HISTORY);
+  for (iterator->SeekToLast(); iterator->Valid() && newestFirst.size() < countMax;
+       iterator->Prev()) {
+    if (iterator->key().compare(bound) < 0) break;
+    newestFirst.push_back(decodeEvent(view(iterator->value())));
+  }
+  rocksCheck(iterator->status(), "read the events", impl_->folder);
+  std::reverse(newestFirst.begin(), newestFirst.end());
+  return newestFirst;
+}
+
+void RocksStore::loadAudit(std::function<void(const AuditEntry&)> visit) const {
+  auto iterator = impl_->iterate(AUDIT);
+  for (iterator->SeekToFirst(); iterator->Valid(); iterator->Next()) {
+    visit(decodeAudit(view(iterator->value())));
+  }
+  rocksCheck(iterator->status(), "read the audit rows", impl_->folder);
+}
+
+}  // namespace muster::coordinator

@@ -1,0 +1,37 @@
+// The store on disk: one RocksDB with the column families records, meta, history and audit. Written
+// with the write-ahead log but without waiting for the disk: after a loss of power the log in the
+// coordination service catches it up.
+#pragma once
+
+#include "coordinator/state_store.h"
+
+#include <kj/memory.h>
+
+#include <string>
+
+namespace muster::coordinator {
+
+enum class StoreAccess { READ_WRITE, READ_ONLY };
+
+class RocksStore final : public StateStore {
+ public:
+  // Opens the folder, making it when it may write. Throws FAILED with what was wrong: no such store
+  // (read only), another process holds it ("E0710"), a full disk ("E0707"), damage.
+  RocksStore(const std::string& folder, StoreAccess access);
+  ~RocksStore() noexcept(false) override;
+  KJ_DISALLOW_COPY(RocksStore);
+
+  std::optional<StoreMeta> meta() const override;
+  void claim(const ClusterName& cluster, const HistoryId& history) override;
+  void write(const StoreBatch& batch) override;
+  void loadRecords(
+      std::function<void(std::string_view key, std::string_view value)> visit) const override;
+  std::vector<Event> events(LogIndex after, size_t countMax) const override;
+  void loadAudit(std::function<void(const AuditEntry&)> visit) const override;
+
+ private:
+  struct Impl;
+  kj::Own<Impl> impl_;
+};
+
+}  // namespace muster::coordinator

@@ -1,0 +1,152 @@
+#include "coordinator/session_role.h"
+
+#include "base/kj_time.h"
+
+#include <kj/debug.h>
+
+namespace muster::coordinator {
+namespace {
+
+constexpr Duration LOOK_AGAIN = 5_s;
+constexpr Duration CLOSE_DEADLINE = 2_s;
+
+using failover::Contender;
+using failover::EpochView;
+using failover::LogReader;
+using failover::ReadBatch;
+using failover::SessionState;
+
+}  // namespace
+
+SessionRole::SessionRole(Parts parts, kj::Own<failover::CoordinationSession> session)
+    : parts_(kj::mv(parts)),
+      paths_(parts_.identity.cluster),
+      session_(kj::mv(session)),
+      tasks_("coordination session") {
+  tasks_.add(watchSession());
+}
+
+kj::Promise<void> SessionRole::run() { return runCo(); }
+
+kj::Maybe<Leading&> SessionRole::leading() {
+  if (leading_.get() == nullptr) return nullptr;
+  return *leading_;
+}
+
+Co<void> SessionRole::watchSession() {
+  for (;;) {
+    facts().session = session_->state();
+    facts().sessionId = session_->sessionId();
+    if (facts().session == SessionState::ENDED) co_return;
+    co_await session_->stateChanged();
+  }
+}
+
+Co<void> SessionRole::runCo() {
+  EpochView view = co_await awaitTree();
+  history_ = view.history;
+  parts_.onView(view);
+  follower().open(parts_.identity.cluster, history_);
+  parts_.leading.clusterClock.atLeast(follower().position().leaderTime);
+  co_await readToEnd();
+  contender_ =
+      kj::heap<Contender>(*session_, env().timer, env().clock, env().random, parts_.identity);
+  contender_->onView([this](const EpochView& newer) { parts_.onView(newer); });
+
+  Contender::Elected elected = co_await contender_->campaign().exclusiveJoin(tail().asPromise());
+  facts().stage = Stage::ELECTED;
+  facts().elections++;
+  parts_.onView(elected.view);
+  env().logger.info("elected", {{"epoch", elected.view.epoch}, {"reason", elected.reason}});
+  co_await readToEnd();  // on the session that took over: nothing can be appended behind it but by
+                         // us
+  facts().stage = Stage::CAUGHT_UP;
+
+  auto times = [this] {
+    return failover::BatchTimes{parts_.leading.clusterClock.now(), env().clock.wallNow()};
+  };
+  auto leadership =
+      contender_->lead(elected, follower().position(), times, failover::AppendOptions());
+  leading_ = kj::heap<Leading>(parts_.leading, kj::mv(leadership), elected.reason);
+  auto ended = co_await leading_->run();
+  env().logger.info("leadership over", {{"epoch", elected.view.epoch}, {"why", ended.text}});
+  kj::throwFatalException(KJ_EXCEPTION(DISCONNECTED, "the leadership is over", ended.text.c_str()));
+}
+
+Co<EpochView> SessionRole::awaitTree() {
+  bool told = false;
+  for (;;) {
+    auto found = co_await failover::readEpoch(*session_, paths_);
+    KJ_IF_MAYBE (view, found) co_return kj::mv(*view);
+    if (!told) {
+      env().logger.warn("this cluster was not bootstrapped; run muster-coordinator --bootstrap",
+                        {{"path", paths_.epoch()}});
+    }
+    told = true;
+    auto watch = co_await session_->watch(paths_.epoch());
+    co_await watch.changed.exclusiveJoin(env().timer.afterDelay(toKj(LOOK_AGAIN)));
+  }
+}
+
+Co<void> SessionRole::readToEnd() {
+  LogReader reader(*session_, paths_, history_, follower().position());
+  co_await reader.verifyPosition();
+  for (;;) {
+    auto read = co_await reader.next();
+    KJ_IF_MAYBE (batch, read) {
+      take(kj::mv(*batch));
+    } else {
+      break;
+    }
+  }
+  parts_.onFresh();
+}
+
+Co<Contender::Elected> SessionRole::tail() {
+  // A new reader after each look that came to nothing: cancelling one in the middle must not lose a
+  // batch.
+  for (;;) {
+    LogReader reader(*session_, paths_, history_, follower().position());
+    for (;;) {
+      auto read = co_await nextBatch(reader);
+      KJ_IF_MAYBE (batch, read) {
+        take(kj::mv(*batch));
+      } else {
+        break;
+      }
+    }
+    LogReader look(*session_, paths_, history_, follower().position());
+    auto now = co_await look.next();
+    KJ_IF_MAYBE (batch, now) {
+      take(kj::mv(*batch));
+    } else {
+      parts_.onFresh();
+    }
+  }
+}
+
+kj::Promise<kj::Maybe<ReadBatch>> SessionRole::nextBatch(LogReader& reader) {
+  using Next = kj::Maybe<ReadBatch>;
+  auto read =
+      reader.waitNext(env().timer).then([](ReadBatch batch) { return Next(kj::mv(batch)); });
+  auto late = env().timer.afterDelay(toKj(LOOK_AGAIN)).then([] { return Next(nullptr); });
+  return read.exclusiveJoin(kj::mv(late));
+}
+
+void SessionRole::take(ReadBatch read) {
+  follower().take(read);
+  parts_.leading.clusterClock.atLeast(read.batch.leaderTime);
+  parts_.onFresh();
+  parts_.leading.onCommitted();
+}
+
+kj::Promise<void> SessionRole::close() {
+  session_->close();
+  return awaitEnd().asPromise().exclusiveJoin(env().timer.afterDelay(toKj(CLOSE_DEADLINE)));
+}
+
+Co<void> SessionRole::awaitEnd() {
+  while (session_->state() != SessionState::ENDED) co_await session_->stateChanged();
+}
+
+}  // namespace muster::coordinator

@@ -1,0 +1,58 @@
+// What this coordinator is on one session of the coordination service: standby, candidate, leader.
+// One state machine, torn down whole when the session or the leadership ends; nothing but the
+// follower's committed state survives it.
+#pragma once
+
+#include "base/co.h"
+#include "base/tasks.h"
+#include "coordinator/leading.h"
+#include "failover/election.h"
+#include "failover/log_reader.h"
+
+#include <kj/async.h>
+
+namespace muster::coordinator {
+
+class SessionRole {
+ public:
+  struct Parts {
+    Leading::Parts leading;
+    failover::ContenderIdentity identity;
+    std::function<void(const failover::EpochView&)> onView;
+    std::function<void()> onFresh;  // this was the newest state just now
+  };
+  SessionRole(Parts parts, kj::Own<failover::CoordinationSession> session);
+  KJ_DISALLOW_COPY(SessionRole);
+
+  // Never resolves. Rejected with DISCONNECTED when the session or the leadership is over, which is
+  // nothing unusual: open the next session. Any other exception means that this coordinator must
+  // stop.
+  kj::Promise<void> run();
+
+  kj::Maybe<Leading&> leading();
+  // Asks the service to end the session and waits for that, for a while.
+  kj::Promise<void> close();
+
+ private:
+  Co<void> runCo();
+  Co<void> watchSession();
+  Co<void> awaitEnd();
+  Co<failover::EpochView> awaitTree();
+  Co<void> readToEnd();
+  Co<failover::Contender::Elected> tail();
+  kj::Promise<kj::Maybe<failover::ReadBatch>> nextBatch(failover::LogReader& reader);
+  void take(failover::ReadBatch read);
+  CoordinatorEnvironment& env() { return parts_.leading.env; }
+  CoordinatorFacts& facts() { return parts_.leading.facts; }
+  Follower& follower() { return parts_.leading.follower; }
+
+  Parts parts_;
+  failover::Paths paths_;
+  HistoryId history_;
+  kj::Own<failover::CoordinationSession> session_;
+  kj::Own<failover::Contender> contender_;
+  kj::Own<Leading> leading_;
+  Tasks tasks_;
+};
+
+}  // namespace muster::coordinator

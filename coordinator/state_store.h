@@ -1,0 +1,73 @@
+// What a coordinator keeps on its own disk, so that it need not read the whole log after a restart.
+// The log in the coordination service is the truth: a store that lags, or that lost its newest
+// batches, is caught up from there.
+#pragma once
+
+#include "base/ids.h"
+#include "coordinator/core/event.h"
+#include "coordinator/core/record.h"
+#include "protocol/batch.h"
+#include "protocol/command.h"
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace muster::coordinator {
+
+// One request and what became of it. Commands that the leader decided by itself have no row.
+struct AuditEntry {
+  RequestId request;
+  LogIndex index;
+  std::string principal;
+  std::string outcome;  // "accepted", or the code of the refusal: "E0301"
+  bool operator==(const AuditEntry&) const = default;
+};
+
+// Everything one committed batch of the log changes. Written whole or not at all.
+struct StoreBatch {
+  LogPosition position;  // after the batch
+  std::vector<RecordWrite> records;
+  std::vector<Event> events;
+  std::vector<AuditEntry> audit;
+};
+
+// Whose store it is and how far it has come.
+struct StoreMeta {
+  ClusterName cluster;
+  HistoryId history;
+  LogPosition applied;
+  bool operator==(const StoreMeta&) const = default;
+};
+
+// The store as the driver and the follower see it; RocksStore keeps it on disk, the simulation in
+// memory. Calls are short and do not wait for the disk. A failure of the disk is an exception
+// (FAILED) whose text starts with the code of its refusal: "E0707 disk full: ...".
+class StateStore {
+ public:
+  virtual ~StateStore() noexcept(false) = default;
+
+  // Nothing while the store is new and unclaimed.
+  virtual std::optional<StoreMeta> meta() const = 0;
+  // Makes a new store that of this cluster and history. Throws FAILED when it already belongs to
+  // another one.
+  virtual void claim(const ClusterName& cluster, const HistoryId& history) = 0;
+  // Atomic. Requires a claimed store and a position behind the newest one.
+  virtual void write(const StoreBatch& batch) = 0;
+
+  // All records, ascending by key.
+  virtual void loadRecords(
+      std::function<void(std::string_view key, std::string_view value)> visit) const = 0;
+  // Events after `after`, oldest first, the newest `countMax` of them.
+  virtual std::vector<Event> events(LogIndex after, size_t countMax) const = 0;
+  // All audit rows in log order.
+  virtual void loadAudit(std::function<void(const AuditEntry&)> visit) const = 0;
+};
+
+// Throws FAILED unless `meta` is of this cluster and history, naming both.
+void requireSameHistory(const StoreMeta& meta, const ClusterName& cluster,
+                        const HistoryId& history);
+
+}  // namespace muster::coordinator
