@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <string_view>
 #include <tuple>
 
@@ -191,23 +192,47 @@ Result<RankShard> cutRank(const ModelSpec& spec, const std::vector<TensorInfo>& 
   return makeShard(spec, *bound, plan, rank);
 }
 
-Result<std::vector<Bytes>> rankWeightBytes(const ModelSpec& spec,
-                                           const std::vector<TensorInfo>& tensors,
-                                           const ShardPlan& plan) {
-  if (auto refusal = checkPlan(spec, plan)) return *refusal;
-  auto bound = bindTensors(spec, tensors);
-  if (!bound) return bound.refusal();
+std::vector<Bytes> WeightTable::ranks(const std::vector<uint32_t>& stageFirstLayer) const {
   std::vector<Bytes> bytes;
-  for (uint32_t rank = 0; rank < plan.worldSize(); ++rank) {
-    RankShard shard = emptyShard(spec, plan, rank);
-    for (const auto& tensor : *bound) {
-      if (!isOnStage(spec, tensor.spec, shard, plan.pipeline)) continue;
-      Share share = shareOf(spec, tensor.spec, shard.tensorIndex, plan.tensor);
-      shard.bytes += Bytes{shareBytes(tensor, share)};
+  size_t stages = stageFirstLayer.size();
+  for (size_t stage = 0; stage < stages; ++stage) {
+    bool isLast = stage + 1 == stages;
+    for (uint32_t index = 0; index < tensor; ++index) {
+      const auto& before = layersBefore[index];
+      uint64_t end = isLast ? before.back() : before[stageFirstLayer[stage + 1]];
+      uint64_t sum = end - before[stageFirstLayer[stage]];
+      if (stage == 0 || (isLast && tiedEmbeddings)) sum += embedding[index];
+      if (isLast) sum += tail[index];
+      bytes.push_back(Bytes{sum});
     }
-    bytes.push_back(shard.bytes);
   }
   return bytes;
+}
+
+Result<WeightTable> weightTable(const ModelSpec& spec, const std::vector<TensorInfo>& tensors,
+                                uint32_t tensor) {
+  if (auto why = whyNotTensorSize(spec, tensor); !why.empty()) {
+    return Refusal{RefusalCode::PARALLEL_IMPOSSIBLE, why};
+  }
+  auto bound = bindTensors(spec, tensors);
+  if (!bound) return bound.refusal();
+  WeightTable table{tensor, spec.tiedEmbeddings, {}, {}, {}};
+  for (uint32_t index = 0; index < tensor; ++index) {
+    uint64_t embedding = 0;
+    uint64_t tail = 0;
+    std::vector<uint64_t> layers(spec.layers + 1, 0);
+    for (const auto& part : *bound) {
+      uint64_t bytes = shareBytes(part, shareOf(spec, part.spec, index, tensor));
+      if (part.spec.home == TensorHome::FIRST_STAGE) embedding += bytes;
+      if (part.spec.home == TensorHome::LAST_STAGE) tail += bytes;
+      if (part.spec.home == TensorHome::LAYER) layers[part.spec.layer + 1] += bytes;
+    }
+    std::partial_sum(layers.begin(), layers.end(), layers.begin());
+    table.embedding.push_back(embedding);
+    table.tail.push_back(tail);
+    table.layersBefore.push_back(std::move(layers));
+  }
+  return table;
 }
 
 }  // namespace muster::sharding

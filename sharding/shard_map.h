@@ -72,9 +72,23 @@ Result<ShardMap> cutModel(const ModelSpec& spec, const std::vector<TensorInfo>& 
 Result<RankShard> cutRank(const ModelSpec& spec, const std::vector<TensorInfo>& tensors,
                           const ShardPlan& plan, uint32_t rank);
 
-// Bytes that each rank would load, without making slices; shape [world size]. Refuses as cutModel.
-Result<std::vector<Bytes>> rankWeightBytes(const ModelSpec& spec,
-                                           const std::vector<TensorInfo>& tensors,
-                                           const ShardPlan& plan);
+// What the ranks of one tensor-parallel size would load, for any cut into stages: a planner
+// compares hundreds of cuts and makes slices of one.
+struct WeightTable {
+  uint32_t tensor = 1;
+  bool tiedEmbeddings = false;
+  // By tensor index; shape [tensor] of each.
+  std::vector<uint64_t> embedding;
+  std::vector<uint64_t> tail;  // final norm and head
+  std::vector<std::vector<uint64_t>>
+      layersBefore;  // [tensor][layers + 1]: bytes of the layers below
+
+  // Bytes of each rank; shape [world size]. `stageFirstLayer`: as in ShardPlan.
+  std::vector<Bytes> ranks(const std::vector<uint32_t>& stageFirstLayer) const;
+};
+
+// Refuses as cutModel.
+Result<WeightTable> weightTable(const ModelSpec& spec, const std::vector<TensorInfo>& tensors,
+                                uint32_t tensor);
 
 }  // namespace muster::sharding

@@ -63,8 +63,9 @@ void expectCover(const ModelSpec& spec, const std::vector<TensorInfo>& tensors,
   auto map = cutModel(spec, tensors, plan);
   ASSERT_TRUE(map) << map.refusal().text;
   ASSERT_EQ(map->ranks.size(), plan.worldSize());
-  auto weights = rankWeightBytes(spec, tensors, plan);
-  ASSERT_TRUE(weights);
+  auto table = weightTable(spec, tensors, plan.tensor);
+  ASSERT_TRUE(table);
+  auto weights = table->ranks(plan.stageFirstLayer);
   std::map<std::string, std::vector<const Slice*>> byTensor;
   for (const auto& rank : map->ranks) {
     Bytes sum;
@@ -74,7 +75,7 @@ void expectCover(const ModelSpec& spec, const std::vector<TensorInfo>& tensors,
       sum += Bytes{slice.bytes};
     }
     ASSERT_EQ(sum, rank.bytes);
-    ASSERT_EQ(sum, (*weights)[rank.rank]);
+    ASSERT_EQ(sum, weights[rank.rank]);
   }
   ASSERT_EQ(byTensor.size(), tensors.size());
   for (const auto& tensor : tensors) {

@@ -1,0 +1,96 @@
+#include "sharding/placer.h"
+
+#include "sharding/advice.h"
+#include "sharding/explain.h"
+#include "sharding/text.h"
+
+#include <algorithm>
+
+namespace muster::sharding {
+namespace {
+
+RefusedReplica refusedOutright(Refusal refusal) { return {std::move(refusal), {}, {}, {}}; }
+
+Placement placementOf(const FoundPlace& found, const GangWish& wish, ShardPlan& plan) {
+  Placement placement;
+  for (uint32_t rank = 0; rank < found.seats.size(); ++rank) {
+    const Seat& seat = found.seats[rank];
+    // Only now it is known how much a whole device is.
+    if (wish.sharing == Sharing::WHOLE) plan.rankMemory[rank] = seat.device->memory;
+    placement.ranks.push_back(
+        {RankNumber{rank}, seat.node->name, {seat.device->index}, plan.rankMemory[rank]});
+  }
+  return placement;
+}
+
+PlannedReplica planned(const ReplicaPlanner& planner, const ClusterView& cluster,
+                       const std::vector<Cut>& cuts, const FoundPlace& found) {
+  PlannedReplica result;
+  result.plan = cuts[found.cut].plan;
+  result.placement = placementOf(found, planner.wishFor(cuts[found.cut]), result.plan);
+  result.reasons = reasonsFor(planner, cuts, found);
+  result.rejected = alternativesTo(planner, cluster, cuts, found.cut);
+  return result;
+}
+
+// `later`: what would be done once there is room.
+RefusedReplica waiting(const ReplicaPlanner& planner, const ClusterView& cluster,
+                       const std::vector<Cut>& cuts, const FoundPlace& later) {
+  auto wish = planner.wishFor(cuts[later.cut]);
+  uint64_t free = 0;
+  for (const auto& node : cluster.nodes) {
+    if (refuseNode(node, cluster, wish, Occupancy::NOW)) continue;
+    free += seatsOf(node, wish, wish.memoryMax(), Occupancy::NOW).size();
+  }
+  RefusedReplica refused;
+  refused.wants = wantsText(wish, later.scope);
+  refused.nodes = judgeNodes(cluster, wish);
+  refused.rejected = alternativesTo(planner, cluster, cuts, later.cut);
+  refused.refusal = {RefusalCode::WAITING_FOR_CAPACITY,
+                     std::to_string(free) + " of " + std::to_string(wish.world()) +
+                         " free; wants " + refused.wants + ": " + nodesText(refused.nodes),
+                     {},
+                     whatWouldFree(planner, cluster, cuts)};
+  return refused;
+}
+
+RefusedReplica never(const ReplicaPlanner& planner, const ClusterView& cluster,
+                     const std::vector<Cut>& cuts) {
+  auto wish = planner.wishFor(cuts.front());
+  return {whyNever(planner, cluster, cuts), wantsText(wish, allowedScopes(wish).back()),
+          judgeNodes(cluster, wish), alternativesTo(planner, cluster, cuts, cuts.size())};
+}
+
+// The model as the native engine would read it; nothing for a process whose model we do not know.
+Result<std::optional<ModelSpec>> readModel(const DeploymentSpec& deployment,
+                                           const ModelManifest& manifest) {
+  auto spec = readModelSpec(manifest.configJson, manifest.tensors);
+  if (spec) return std::optional<ModelSpec>(std::move(*spec));
+  if (deployment.engine.kind == EngineKind::PROCESS) return std::optional<ModelSpec>();
+  return spec.refusal();
+}
+
+}  // namespace
+
+PlacementOutcome planReplica(const DeploymentSpec& deployment, const ModelManifest& manifest,
+                             const ClusterView& cluster,
+                             const std::vector<NodeName>& siblingNodes) {
+  auto spec = readModel(deployment, manifest);
+  if (!spec) return refusedOutright(spec.refusal());
+  ReplicaPlanner planner(deployment, std::move(*spec), manifest.tensors, siblingNodes);
+  auto cuts = planner.cuts(worldMaxOf(cluster));
+  if (!cuts) return refusedOutright(cuts.refusal());
+  if (cluster.nodes.empty()) {
+    return refusedOutright(
+        {RefusalCode::NO_WORKER, "no node is registered: start a worker", {}, {}});
+  }
+  if (auto found = planner.find(cluster, *cuts, Occupancy::NOW)) {
+    return planned(planner, cluster, *cuts, *found);
+  }
+  if (auto later = planner.find(cluster, *cuts, Occupancy::EMPTY)) {
+    return waiting(planner, cluster, *cuts, *later);
+  }
+  return never(planner, cluster, *cuts);
+}
+
+}  // namespace muster::sharding
