@@ -133,10 +133,10 @@ class FileReader {
   std::vector<InputError> takeErrors() {
     auto place = [](const InputError& error) { return std::pair(error.line, error.column); };
     std::ranges::stable_sort(errors_, {}, place);
-    auto repeats = std::ranges::unique(errors_, [&](const auto& a, const auto& b) {
+    auto isRepeat = [&](const auto& a, const auto& b) {
       return place(a) == place(b) && a.message == b.message;
-    });
-    errors_.erase(repeats.begin(), repeats.end());
+    };
+    errors_.erase(std::unique(errors_.begin(), errors_.end(), isRepeat), errors_.end());
     return std::move(errors_);
   }
   std::vector<DeploymentSpec> takeSpecs() { return std::move(specs_); }

@@ -67,6 +67,7 @@ std::vector<NodeName> readNodeNames(FieldReader& reader, const YamlNode& node) {
 
 Written writeNodeNames(const std::vector<NodeName>& nodes) {
   std::vector<std::string> names;
+  names.reserve(nodes.size());
   for (const auto& node : nodes) names.push_back(node.value);
   return listUnlessEmpty(names);
 }
@@ -166,6 +167,11 @@ void readReplicas(FieldReader& reader, const YamlNode& node, DeploymentSpec& spe
   if (auto count = reader.number(node, REPLICAS)) spec.replicas = static_cast<uint32_t>(*count);
 }
 Written writeReplicas(const DeploymentSpec& spec) { return yamlNumber(spec.replicas); }
+
+void readPool(FieldReader& reader, const YamlNode& node, DeploymentSpec& spec) {
+  if (auto name = reader.name(node, NameKind::POOL)) spec.placement.pool = *name;
+}
+Written writePool(const DeploymentSpec& spec) { return textUnlessEmpty(spec.placement.pool); }
 
 void readNodes(FieldReader& reader, const YamlNode& node, DeploymentSpec& spec) {
   spec.placement.nodes = readNodeNames(reader, node);

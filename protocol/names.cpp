@@ -18,6 +18,8 @@ std::string_view kindText(NameKind kind) {
       return "tenant";
     case NameKind::DEPLOYMENT:
       return "deployment";
+    case NameKind::POOL:
+      return "pool";
     case NameKind::NODE:
       return "node";
     case NameKind::COORDINATOR:

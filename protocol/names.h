@@ -13,7 +13,7 @@ namespace muster {
 
 // What a name names; nodes and coordinators have shorter ones, for they end up in file and host
 // names.
-enum class NameKind { CLUSTER, TENANT, DEPLOYMENT, NODE, COORDINATOR };
+enum class NameKind { CLUSTER, TENANT, DEPLOYMENT, POOL, NODE, COORDINATOR };
 
 // `[a-z][a-z0-9-]{0,62}`, at most 48 characters for nodes and coordinators.
 // Refuses INVALID_NAME with what is wrong and, where one can be guessed, a name that would be

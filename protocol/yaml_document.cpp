@@ -191,7 +191,7 @@ class TreeBuilder final : public YAML::EventHandler {
     } else if (Frame& parent = open_.back(); parent.node.kind == YamlNode::Kind::LIST) {
       parent.node.items.push_back(std::move(value));
     } else if (!parent.pending) {
-      addKey(parent, std::move(value));
+      addKey(parent, value);
     } else {
       parent.pending->value = std::move(value);
       if (!parent.drop) parent.node.entries.push_back(std::move(*parent.pending));
@@ -199,7 +199,7 @@ class TreeBuilder final : public YAML::EventHandler {
     }
   }
 
-  void addKey(Frame& parent, YamlNode key) {
+  void addKey(Frame& parent, const YamlNode& key) {
     parent.pending = YamlEntry{key.text, key.at, {}};
     parent.drop = key.kind != YamlNode::Kind::SCALAR;
     if (key.kind == YamlNode::Kind::BROKEN) return;

@@ -58,6 +58,7 @@ class SpecMaker {
   void makePlacement(PlacementRules& rules) {
     for (uint64_t n = random_.below(3); n > 0; --n) rules.nodes.push_back({"in-" + name()});
     for (uint64_t n = random_.below(3); n > 0; --n) rules.exclude.push_back({"out-" + name()});
+    if (coin()) rules.pool = name();
     if (coin()) rules.spread = coin() ? Spread::NODE : Spread::RACK;
     if (coin()) rules.fabric = coin() ? Fabric::PREFERRED : Fabric::REQUIRED;
     rules.tpWithinNode = coin();

@@ -63,6 +63,7 @@ gpu: {type: [H200, H100], min_memory: 80GiB, link: nvlink}
 parallel: {tp: 4, pp: 2, dp: 1, ep: 1}
 replicas: 3
 placement:
+  pool: batch
   nodes: [gpu01, gpu02]
   exclude: [gpu03]
   spread: rack
@@ -85,7 +86,7 @@ timeouts: {ready: 1h, stall: 250ms, drain: 3d}
   wanted.gpu = {{"H200", "H100"}, 80_GiB, "nvlink"};
   wanted.parallel = {4, 2};
   wanted.replicas = 3;
-  wanted.placement = {"",           {{"gpu01"}, {"gpu02"}}, {{"gpu03"}},
+  wanted.placement = {"batch",      {{"gpu01"}, {"gpu02"}}, {{"gpu03"}},
                       Spread::RACK, Fabric::REQUIRED,       true};
   wanted.timeouts = {60_min, 250_ms, 4320_min};
   EXPECT_EQ(spec, wanted);
@@ -231,7 +232,6 @@ TEST(DeploymentYaml, refusesWhatIsNotBuiltYetAndNeverIgnoresIt) {
       "engine: torchrun",
       "engine: {kind: native, args: {max-num-seqs: 256}}",
       "engine: {kind: process, command: [x], container: image}",
-      "placement: {pool: batch}",
       "kind: job",
       "kind: tenant",
       "kind: pool",
