@@ -50,6 +50,7 @@ void applyBody(Change& change, const ModelRecorded& body) {
   const ModelManifest& manifest = body.manifest;
   change.state.models[manifest.source] = manifest;
   change.touch(ModelKey{manifest.source});
+  noteCapacity(change);  // what waits may fit the model as it is now
   change.addEvent(Severity::INFO, "ModelRecorded", manifest.source, "",
                   "inspected by " + manifest.inspectedBy.value + ": " +
                       std::to_string(manifest.tensors.size()) + " tensors in " +

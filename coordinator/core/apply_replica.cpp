@@ -36,6 +36,7 @@ PlacedGeneration newGeneration(const Change& change, const DeploymentState& depl
                                const ReplicaPlaced& body) {
   PlacedGeneration generation{.generation = body.generation,
                               .revision = body.revision,
+                              .spec = deployment.spec,
                               .plan = body.plan,
                               .placement = body.placement,
                               .secret = body.secret,

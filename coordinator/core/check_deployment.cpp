@@ -1,6 +1,6 @@
 #include "coordinator/core/check.h"
+#include "coordinator/core/hints.h"
 #include "coordinator/core/limits.h"
-#include "coordinator/core/near_names.h"
 #include "protocol/names.h"
 
 namespace muster::coordinator {
@@ -15,8 +15,8 @@ Refusal notFound(const State& state, const TenantName& tenant, const DeploymentN
   for (const auto& [key, uid] : state.deploymentByName) {
     if (key.first == tenant) known.push_back(key.second.value);
   }
-  return {RefusalCode::NOT_FOUND, "there is no deployment \"" + nameOf(tenant, name) + "\"" +
-                                      didYouMean(name.value, known)};
+  return {RefusalCode::NOT_FOUND,
+          "there is no deployment \"" + nameOf(tenant, name) + "\"" + hint(name.value, known)};
 }
 
 std::optional<Refusal> checkRevision(const DeploymentState& deployment, Revision expected) {

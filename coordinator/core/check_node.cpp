@@ -1,6 +1,6 @@
 #include "coordinator/core/check.h"
+#include "coordinator/core/hints.h"
 #include "coordinator/core/limits.h"
-#include "coordinator/core/near_names.h"
 #include "protocol/names.h"
 
 #include <algorithm>
@@ -29,7 +29,7 @@ std::optional<Refusal> checkNodeNamed(const State& state, const NodeName& node) 
   std::vector<std::string> known;
   for (const auto& [name, unused] : state.nodes) known.push_back(name.value);
   return Refusal{RefusalCode::NOT_FOUND,
-                 "there is no node \"" + node.value + "\"" + didYouMean(node.value, known)};
+                 "there is no node \"" + node.value + "\"" + hint(node.value, known)};
 }
 
 std::optional<Refusal> checkNodeCommand(const State&, const NodeRegistered& body) {

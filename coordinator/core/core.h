@@ -41,8 +41,12 @@ struct Applied {
 };
 Applied apply(State& state, LogIndex index, const Command& command);
 
-// Leader only: what the world still lacks. Proposals go through decide and the log; orders are sent
-// at once and may be sent twice. `random` draws the secrets of new generations.
+// Leader only: what the world still lacks. `random` draws the secrets of new generations.
+//
+// Proposals go through decide and the log; one that is refused is dropped, for the next look sees
+// why. Call again whenever the state or what is observed has changed, that is also after proposals
+// were applied, and at `wakeAt`. Orders may be sent twice. An order rests on the log up to its
+// stamp's index and leaves when that is committed.
 Effects reconcile(const State& state, const Observed& observed, Instant now, Random& random);
 
 }  // namespace muster::coordinator

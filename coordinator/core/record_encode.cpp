@@ -142,6 +142,7 @@ void fillGeneration(const GenerationRef& ref, const PlacedGeneration& generation
   out.setReplica(ref.replica.value);
   out.setGeneration(ref.generation.value);
   out.setRevision(generation.revision.value);
+  encode(generation.spec, out.initSpec());
   encode(generation.plan, out.initPlan());
   const auto& placed = generation.placement.ranks;
   auto ranks = out.initRanks(static_cast<uint32_t>(placed.size()));

@@ -106,6 +106,7 @@ void takeGeneration(State& state, schema::GenerationRecord::Reader in) {
   PlacedGeneration& out =
       currentOf(state, {{in.getDeploymentUid()}, {in.getReplica()}, {in.getGeneration()}});
   out.revision = {in.getRevision()};
+  out.spec = decode(in.getSpec());
   out.plan = decode(in.getPlan());
   for (auto rank : in.getRanks()) out.placement.ranks.push_back(decode(rank));
   KJ_REQUIRE(in.getSecret().size() == out.secret.size(), "a group's secret has 32 bytes");

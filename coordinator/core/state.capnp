@@ -102,6 +102,7 @@ struct GenerationRecord {           # the current generation of a replica; its r
   placedAtNs @9 :Int64;
   placedWallMs @10 :Int64;
   readyAtNs @11 :Int64;             # 0: not yet
+  spec @12 :Types.DeploymentSpec;   # as it was when this was placed
 }
 
 struct RankRecord {

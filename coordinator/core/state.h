@@ -65,7 +65,8 @@ struct RankState {
 // The current generation of a replica: a whole gang.
 struct PlacedGeneration {
   Generation generation;
-  Revision revision;  // of the spec it was placed for
+  Revision revision;    // of the spec it was placed for
+  DeploymentSpec spec;  // as it was then; what its ranks are started with
   ShardPlan plan;
   Placement placement;
   GroupSecret secret{};

@@ -1,0 +1,99 @@
+#include "coordinator/core/cluster_view.h"
+
+#include <algorithm>
+
+namespace muster::coordinator {
+namespace {
+
+sharding::DeviceUse useOf(const State& state, const RankRef& rank, Bytes memory) {
+  sharding::DeviceUse use{
+      .tenant = {}, .deployment = {}, .replica = rank.replica, .rank = rank.rank, .memory = memory};
+  if (const DeploymentState* deployment = state.findDeployment(rank.deployment)) {
+    use.tenant = deployment->spec.tenant;
+    use.deployment = deployment->spec.name;
+    return use;
+  }
+  auto retired = state.retired.find(generationOf(rank));
+  if (retired != state.retired.end()) {
+    use.tenant = retired->second.tenant;
+    use.deployment = retired->second.name;
+  }
+  return use;
+}
+
+void close(sharding::NodeView& view, std::string word, std::string detail) {
+  view.closed = std::move(word);
+  view.closedDetail = std::move(detail);
+}
+
+void closeWhenNeeded(sharding::NodeView& view, const NodeState& node, bool avoided) {
+  if (node.reachability != NodePhase::READY) {
+    std::string text(toText(node.reachability));
+    return close(view, "health", node.why.empty() ? text : text + ": " + node.why);
+  }
+  if (node.cordon) {
+    std::string word = node.drain == DrainStage::NONE ? "cordoned" : "draining";
+    std::string detail = word + " by " + node.cordon->by;
+    if (!node.cordon->reason.empty()) detail += ": \"" + node.cordon->reason + "\"";
+    return close(view, word, detail);
+  }
+  if (avoided) close(view, "health", "not attached to the new leader yet");
+}
+
+}  // namespace
+
+sharding::ClusterView clusterView(const State& state, const std::set<NodeName>& avoided) {
+  sharding::ClusterView view;
+  for (const auto& [name, node] : state.nodes) {
+    sharding::NodeView& out = view.nodes.emplace_back();
+    out.name = name;
+    out.rack = node.info.rack;
+    out.labels = node.info.labels;
+    closeWhenNeeded(out, node, avoided.contains(name));
+    auto reserved = state.reservations.find(name);
+    for (const auto& device : node.info.devices) {
+      sharding::DeviceView& to = out.devices.emplace_back();
+      to.index = device.index;
+      to.type = device.type;
+      to.island = device.island;
+      to.memory = device.memory;
+      if (reserved == state.reservations.end()) continue;
+      auto ranks = reserved->second.find(device.index);
+      if (ranks == reserved->second.end()) continue;
+      for (const auto& [rank, promised] : ranks->second) {
+        to.uses.push_back(useOf(state, rank, promised.memory));
+      }
+    }
+  }
+  return view;
+}
+
+void addUses(sharding::ClusterView& view, const DeploymentState& deployment, ReplicaNumber replica,
+             const Placement& placement) {
+  for (const auto& rank : placement.ranks) {
+    auto node = std::ranges::lower_bound(view.nodes, rank.node, {}, &sharding::NodeView::name);
+    if (node == view.nodes.end() || node->name != rank.node) continue;
+    for (auto& device : node->devices) {
+      if (!std::ranges::count(rank.devices, device.index)) continue;
+      device.uses.push_back(
+          {deployment.spec.tenant, deployment.spec.name, replica, rank.rank, rank.memory});
+    }
+  }
+}
+
+std::vector<NodeName> siblingNodes(const DeploymentState& deployment, ReplicaNumber replica) {
+  std::set<NodeName> nodes;
+  for (const auto& [number, sibling] : deployment.replicas) {
+    if (number == replica || !sibling.current) continue;
+    for (const auto& rank : sibling.current->placement.ranks) nodes.insert(rank.node);
+  }
+  return {nodes.begin(), nodes.end()};
+}
+
+const ModelManifest& manifestOf(const State& state, const DeploymentSpec& spec) {
+  static const ModelManifest NONE;
+  auto model = state.models.find(spec.model.source);
+  return model == state.models.end() ? NONE : model->second;
+}
+
+}  // namespace muster::coordinator

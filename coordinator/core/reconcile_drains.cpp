@@ -1,0 +1,98 @@
+#include "coordinator/core/change.h"
+#include "coordinator/core/check.h"
+#include "coordinator/core/cluster_view.h"
+#include "coordinator/core/drain.h"
+#include "coordinator/core/reconcile_topics.h"
+#include "sharding/placer.h"
+
+namespace muster::coordinator {
+namespace {
+
+// The first other replica that does not serve.
+std::string notServing(const DeploymentState& deployment, ReplicaNumber moving) {
+  for (const auto& [number, replica] : deployment.replicas) {
+    if (number == moving || number.value >= deployment.spec.replicas) continue;
+    if (replica.phase == ReplicaPhase::READY) continue;
+    return replicaName(deployment, number) + " is " + std::string(toText(replica.phase));
+  }
+  return "";
+}
+
+// Why there is no other place; empty when there is one.
+std::string noOtherPlace(const State& state, const sharding::ClusterView& view,
+                         const DeploymentState& deployment, ReplicaNumber number) {
+  auto outcome = sharding::planReplica(deployment.spec, manifestOf(state, deployment.spec), view,
+                                       siblingNodes(deployment, number));
+  auto* refused = std::get_if<sharding::RefusedReplica>(&outcome);
+  return refused ? refused->refusal.text : "";
+}
+
+DrainStep stepOf(const State& state, const sharding::ClusterView& view, const GenerationRef& ref,
+                 bool forced) {
+  const DeploymentState& deployment = state.deployments.at(ref.deployment);
+  const ReplicaState& replica = deployment.replicas.at(ref.replica);
+  DrainStep step{
+      ref.deployment, ref.replica, ref.generation, replicaName(deployment, ref.replica), "", ""};
+  if (forced) return step;
+  std::string other = notServing(deployment, ref.replica);
+  if (replica.phase == ReplicaPhase::READY && !other.empty()) {
+    step.blockedBy = other + ", and all others must serve while one moves";
+    step.fix = "muster why " + deployment.spec.name.value;
+    return step;
+  }
+  std::string noPlace = noOtherPlace(state, view, deployment, ref.replica);
+  if (noPlace.empty()) return step;
+  step.blockedBy = "no other place: " + noPlace;
+  step.fix = "add or uncordon a node, or drain with --force";
+  return step;
+}
+
+std::set<GenerationRef> currentOn(const State& state, const NodeName& node) {
+  std::set<GenerationRef> refs;
+  auto devices = state.reservations.find(node);
+  if (devices == state.reservations.end()) return refs;
+  for (const auto& [device, ranks] : devices->second) {
+    for (const auto& [rank, promised] : ranks) {
+      if (state.findCurrent(generationOf(rank))) refs.insert(generationOf(rank));
+    }
+  }
+  return refs;
+}
+
+bool isMovingAlready(const Look& look, DeploymentUid uid) {
+  auto first = look.retiring.lower_bound({uid, {}, {}});
+  return first != look.retiring.end() && first->deployment == uid;
+}
+
+void drainNode(Look& look, const NodeName& name, const NodeState& node) {
+  for (const DrainStep& step : drainSteps(look.state, name)) {
+    if (!step.blockedBy.empty()) continue;
+    // One of a deployment at a time; the next waits until this one serves again.
+    if (!node.drainForced && isMovingAlready(look, step.deployment)) continue;
+    look.retire({step.deployment, step.replica, step.generation}, Reason::NODE_DRAINING,
+                "node " + name.value + " is draining");
+  }
+  if (!checkNodeCommand(look.state, NodeDrained{name})) look.propose(NodeDrained{name});
+}
+
+}  // namespace
+
+std::vector<DrainStep> drainSteps(const State& state, const NodeName& node) {
+  std::vector<DrainStep> steps;
+  std::set<GenerationRef> refs = currentOn(state, node);
+  if (refs.empty()) return steps;
+  const NodeState* known = state.findNode(node);
+  sharding::ClusterView view = clusterView(state);
+  for (const GenerationRef& ref : refs) {
+    steps.push_back(stepOf(state, view, ref, known && known->drainForced));
+  }
+  return steps;
+}
+
+void reconcileDrains(Look& look) {
+  for (const auto& [name, node] : look.state.nodes) {
+    if (node.drain == DrainStage::DRAINING) drainNode(look, name, node);
+  }
+}
+
+}  // namespace muster::coordinator
