@@ -44,6 +44,7 @@ TEST(DeploymentYaml, needsThreeFieldsAndDefaultsTheRest) {
   EXPECT_EQ(parseOne(R"({"version":1,"name":"chat","model":{"source":"file:/models/chat"}})"),
             minimal());
   EXPECT_EQ(parseOne("\xef\xbb\xbf" + HEAD), minimal());
+  EXPECT_EQ(parseOne("version: 1\r\nname: chat\r\nmodel: file:/models/chat\r\n"), minimal());
 }
 
 TEST(DeploymentYaml, readsEveryField) {
