@@ -42,15 +42,24 @@ RpcConnection::RpcConnection(kj::Own<Connection> connection, kj::Timer& timer, S
                                                    readerOptions(limits), timer)),
       system_(makeSystem(*network_, kj::mv(bootstrap))) {
   system_.setFlowLimit(limits.inFlightBytesMax / sizeof(capnp::word));
+  // Only from the first request on does a client read at all, and so hear that the server is gone.
+  if (side == Side::CLIENT) peerBootstrap_ = askBootstrap();
 }
 
 RpcConnection::~RpcConnection() noexcept(false) = default;
 
 capnp::Capability::Client RpcConnection::bootstrap() {
+  KJ_IF_MAYBE (known, peerBootstrap_) {
+    return *known;
+  }
+  return askBootstrap();
+}
+
+capnp::Capability::Client RpcConnection::askBootstrap() {
   capnp::MallocMessageBuilder message;
-  auto server = message.getRoot<VatId>();
-  server.setSide(network_->getSide() == Side::CLIENT ? Side::SERVER : Side::CLIENT);
-  return system_.bootstrap(server);
+  auto peer = message.getRoot<VatId>();
+  peer.setSide(network_->getSide() == Side::CLIENT ? Side::SERVER : Side::CLIENT);
+  return system_.bootstrap(peer);
 }
 
 kj::Promise<kj::Own<RpcConnection>> connectRpc(Transport& transport, kj::Timer& timer,

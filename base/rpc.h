@@ -26,6 +26,9 @@ struct RpcLimits {
 
 // One connection with its RPC system. Calls in flight fail with DISCONNECTED when it goes or the
 // peer does. Cap'n Proto has no keepalive: give every call a deadline.
+//
+// A method that runs on this side when the connection goes runs on, detached, and keeps its object
+// alive, unless it called allowCancellation() on its context.
 class RpcConnection {
  public:
   // `bootstrap`: what the peer gets when it asks; clients usually offer nothing. `timer` must
@@ -48,10 +51,13 @@ class RpcConnection {
   const std::string& peerAddress() const { return connection_->peerAddress; }
 
  private:
+  capnp::Capability::Client askBootstrap();
+
   // The order matters: the RPC system goes first, then the network, then the stream.
   kj::Own<Connection> connection_;
   kj::Own<capnp::TwoPartyVatNetwork> network_;
   capnp::RpcSystem<capnp::rpc::twoparty::VatId> system_;
+  kj::Maybe<capnp::Capability::Client> peerBootstrap_;
 };
 
 // Connects and starts RPC as the client. Throws as Transport::connect does.
