@@ -257,7 +257,7 @@ Refusal noMatchingDevice(const ReplicaPlanner& planner, const ClusterView& clust
     if (changed.gpu.memoryMin > Bytes{}) fix += ", min_memory: " + toText(changed.gpu.memoryMin);
     refusal.fixes.push_back(fix + "}");
   }
-  refusal.fixes.push_back("add a node with a " + gpuText(planner.deployment().gpu));
+  refusal.fixes.push_back("add a node with one " + gpuText(planner.deployment().gpu));
   return refusal;
 }
 

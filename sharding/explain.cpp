@@ -67,6 +67,7 @@ std::string nodesReason(const FoundPlace& found, const std::vector<NodeName>& si
 
 std::string whyNotTaken(const ReplicaPlanner& planner, const ClusterView& cluster, const Cut& cut,
                         const Cut* chosen, Bytes largestDevice) {
+  if (largestDevice == Bytes{}) return "there is no device of this kind";
   if (cut.largest() > largestDevice) {
     return "needs " + toShortText(cut.largest()) + " on a device, the largest has " +
            toShortText(largestDevice);

@@ -124,6 +124,24 @@ TEST(ModelSpec, refusesConfigsItCannotTrust) {
   }
 }
 
+TEST(ModelSpec, survivesEveryTruncationAndEveryFlippedBit) {
+  std::string good = readConfig("llama-3.1-8b");
+  auto tensors = tensorsOf(specOf(tinyConfig()));
+  for (size_t length = 0; length + 2 < good.size(); ++length) {
+    EXPECT_FALSE(readModelSpec(std::string_view(good).substr(0, length), tensors));
+  }
+  for (size_t i = 0; i < good.size(); ++i) {
+    for (int bit = 0; bit < 8; ++bit) {
+      std::string changed = good;
+      changed[i] = static_cast<char>(changed[i] ^ (1 << bit));
+      auto spec = parseModelConfig(changed);
+      if (spec) {
+        EXPECT_GT(spec->parameters, 0u);
+      }
+    }
+  }
+}
+
 TEST(ModelSpec, holdsTheFilesAgainstTheConfig) {
   std::string config = tinyConfig();
   auto tensors = tensorsOf(specOf(config), 2, Dtype::F16);
