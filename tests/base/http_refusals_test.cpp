@@ -1,5 +1,5 @@
 // What the HTTP port refuses, over raw sockets: whatever the library behind it says.
-#include "tests/base/http_client_fixture.h"
+#include "tests/base/http_fixture.h"
 
 namespace muster {
 namespace {

@@ -1,5 +1,5 @@
 // What the HTTP port does for well-behaved, slow and vanishing clients.
-#include "tests/base/http_client_fixture.h"
+#include "tests/base/http_fixture.h"
 
 namespace muster {
 namespace {
