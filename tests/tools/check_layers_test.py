@@ -43,6 +43,8 @@ PLANTED = [
     ("schema upwards", {"base/x.cpp": '#include "protocol/log.capnp.h"\n'}, 
      ["base/x.cpp:1: depends", "base/x.cpp:1: layer"]),
     ("I/O in sharding", {"sharding/gang.cpp": "#include <fstream>\n"}, ["sharding/gang.cpp:1: pure"]),
+    ("printing in core", {"coordinator/core/decide.cpp": 'snprintf(a, 3, "x");\nprintf ("x");\n'},
+     ["coordinator/core/decide.cpp:2: pure"]),
     ("event loop in sharding, through a header", {"sharding/gang.cpp": '#include "base/loop.h"\n'},
      ["sharding/gang.cpp:1: pure"]),
     ("kj async in core", {"coordinator/core/decide.cpp": "#include <kj/async.h>\n"},
