@@ -3,9 +3,10 @@
 #pragma once
 
 #include "base/clock.h"
-#include "base/co.h"
 #include "base/random.h"
+#include "failover/bootstrap.h"
 #include "failover/coordination.h"
+#include "failover/epoch_view.h"
 #include "failover/leadership.h"
 #include "failover/log_reader.h"
 #include "failover/paths.h"
@@ -25,25 +26,6 @@ struct ContenderIdentity {
   std::string rpcAddress;
 };
 
-// What `epoch` says.
-struct EpochView {
-  HistoryId history;
-  Epoch epoch;
-  CoordinatorId leader;  // empty: none yet
-  std::string leaderAddress;
-  Guid leaderGuid;
-  int64_t leaderSession = 0;
-  int32_t version = -1;  // of the znode, for check()
-};
-
-// Makes the tree {epoch, candidates, log, snapshot} with a fresh history. Refuses ALREADY_RUNNING
-// when it exists.
-kj::Promise<Result<HistoryId>> bootstrap(CoordinationSession& session, Paths paths,
-                                         ClusterName cluster, Random& random);
-
-// Reads `epoch`; nothing when the tree was not bootstrapped.
-kj::Promise<kj::Maybe<EpochView>> readEpoch(CoordinationSession& session, Paths paths);
-
 // One coordinator's part in the election on one session. The caller follows the log and says when
 // it has caught up; only then does the contender stand as a candidate.
 class Contender {
@@ -59,6 +41,7 @@ class Contender {
   struct Elected {
     EpochView view;  // ours, with the znode version our takeover returned
     std::string reason;
+    SteadyTime takeoverSent;  // no later than when the takeover was sent: the first base of leases
   };
   kj::Promise<Elected> campaign();
 

@@ -7,7 +7,12 @@
 #include "failover/paths.h"
 #include "protocol/batch.h"
 
-#include <kj/common.h>
+#include <kj/async.h>
+#include <kj/timer.h>
+
+#include <deque>
+#include <optional>
+#include <string>
 
 namespace muster::failover {
 
@@ -22,16 +27,32 @@ enum class LogFault {
   UNKNOWN_FORMAT
 };
 
+const char* nameOf(LogFault fault);
+
 struct ReadBatch {
   Batch batch;
   LogPosition position;  // after this batch
 };
 
+// What is wrong with `batch` (whose znode held `bytes`) as the one after `position`; nothing when
+// it is right. Pure.
+struct FoundFault {
+  LogFault fault;
+  std::string text;
+};
+std::optional<FoundFault> judgeBatch(const LogPosition& position, const HistoryId& history,
+                                     const Batch& batch);
+// Where a reader stands after `batch`.
+LogPosition positionAfter(const Batch& batch, const ByteString& bytes);
+
 class LogReader {
  public:
   LogReader(CoordinationSession& session, Paths paths, HistoryId history, LogPosition from);
+  LogReader(const LogReader&) = delete;
+  LogReader& operator=(const LogReader&) = delete;
 
-  // The next batch if it is there now, nothing if the log ends before it (NO_NODE on this session).
+  // The next batch if it is there now, nothing if the log ends before it (NO_NODE on this session,
+  // read after this call). After a connect or reconnect it first proves the position (below).
   // Throws DISCONNECTED when the session ends, FAILED with a LogFault's name and the values for a
   // fault.
   kj::Promise<kj::Maybe<ReadBatch>> next();
@@ -40,15 +61,41 @@ class LogReader {
 
   const LogPosition& position() const { return position_; }
 
-  // Proves that `position`'s batch is in ZooKeeper with the chain hash we have; throws LOST_SUFFIX
-  // otherwise.
+  // Proves that `position`'s batch is in ZooKeeper with the chain hash we have, and that the
+  // history is ours; throws FAILED with LOST_SUFFIX or HISTORY_DIFFERS otherwise. It asks by a
+  // write, because a read only proves presence.
   kj::Promise<void> verifyPosition();
 
+  // For a new leader whose next() found nothing: true when no later batch exists either, false when
+  // the next one came meanwhile. Throws FAILED with HOLE when a later batch exists without the next
+  // one. Lists the log: cost O(its size).
+  kj::Promise<bool> proveEnd();
+
  private:
+  Co<kj::Maybe<ReadBatch>> nextCo();
+  Co<ReadBatch> waitNextCo(kj::Timer& timer);
+  Co<void> verifyCo();
+  Co<bool> proveEndCo();
+  Co<void> countChanges();
+  [[noreturn]] void throwMissing(const MultiResult& present);
+  Co<bool> compareHistory();
+  Co<bool> compareChain();
+  kj::Promise<GetResult> takeAhead();
+  void readAhead();
+  ReadBatch accept(const ByteString& bytes);
+
   CoordinationSession& session_;
   Paths paths_;
   HistoryId history_;
   LogPosition position_;
+  // While there is much to read, gets for the batches from `aheadFirst_` on are sent before they
+  // are asked for.
+  std::deque<kj::Promise<GetResult>> ahead_;
+  BatchNumber aheadFirst_;
+  size_t aheadMax_ = 0;
+  uint64_t stateChanges_ = 0;  // of the session
+  uint64_t provenAt_ = 0;      // `stateChanges_` when the position was last proved
+  kj::Promise<void> counting_ = nullptr;
 };
 
 }  // namespace muster::failover

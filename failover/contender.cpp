@@ -1,0 +1,340 @@
+// One coordinator's part in the election. A single loop looks at everything anew, acts on what it
+// saw, and waits for a reason to look again: a watch, the session, or five seconds. Watches are
+// only reasons, never facts.
+#include "base/tasks.h"
+#include "failover/election.h"
+#include "failover/election_rules.h"
+#include "failover/log_leadership.h"
+#include "failover/session_wait.h"
+
+namespace muster::failover {
+namespace {
+
+constexpr auto SECOND_LOOK = 5 * kj::SECONDS;
+constexpr auto PAUSE_AFTER_FAILURE = 20 * kj::MILLISECONDS;
+
+std::string nameIn(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
+}  // namespace
+
+struct Contender::Impl {
+  // AGAIN: what was seen is out of date or could not be read; WAIT: until a watch or the second
+  // look.
+  enum class Next { AGAIN, WAIT };
+
+  Impl(CoordinationSession& session, kj::Timer& timer, const Clock& clock, Random& random,
+       ContenderIdentity identity)
+      : session(session),
+        timer(timer),
+        clock(clock),
+        random(random),
+        identity(std::move(identity)),
+        paths(this->identity.cluster),
+        tasks("election") {
+    tasks.add(run().asPromise().catch_([this](kj::Exception&& exception) {
+      // Bytes in `epoch` that nobody understands, say: standing makes no sense any more.
+      KJ_IF_MAYBE (waiting, campaigner) {
+        (*waiting)->reject(kj::cp(exception));
+      }
+      campaigner = nullptr;
+      kj::throwFatalException(kj::mv(exception));
+    }));
+  }
+
+  Co<void> run();
+  Co<Next> look();
+  Co<Next> lookAtEpoch();
+  Co<Next> stand();
+  Co<bool> adopt();
+  Co<Next> lookAtLine(EpochView seen);
+  Co<Next> confirmLeader(EpochView seen, CandidateName leader);
+  Co<Next> takeOver(EpochView seen);
+  kj::Promise<void> reasonToLook(Next next);
+  void accept(EpochView seen);
+  void elected(const EpochView& ours, std::string reason);
+  void removeDoubles(const std::vector<CandidateName>& line);
+  CandidateInfo info() const;
+  std::string pathOf(const std::string& name) const { return paths.candidates() + "/" + name; }
+
+  CoordinationSession& session;
+  kj::Timer& timer;
+  const Clock& clock;
+  Random& random;
+  ContenderIdentity identity;
+  Paths paths;
+
+  kj::Maybe<EpochView> view;
+  CoordinatorId previousLeader;  // of the epoch before `view`, as far as we saw it
+  std::function<void(const EpochView&)> handler;
+  kj::Own<ViewFeed> feed = kj::refcounted<ViewFeed>();
+
+  kj::Maybe<kj::Own<kj::PromiseFulfiller<Elected>>> campaigner;
+  Guid guid;                  // of our candidate; null: never stood
+  std::string ownName;        // of our candidate's node; empty: none is known
+  bool maybeCreated = false;  // an answer to its creation was lost
+  SteadyTime takeoverSent;    // no later than any takeover that can make us leader
+  Epoch takeoverEpoch;        // that our newest takeover would make: its answer may have been lost
+  std::string takeoverWhy;
+  kj::Maybe<kj::TimePoint> vacantSince;
+  std::vector<std::string> ghosts;  // names this server shows although a write found them gone
+  bool secondLook = false;
+
+  std::vector<kj::Promise<void>> watches;  // of this look
+  kj::Maybe<kj::TimePoint> turn;           // when ours comes, while others are before us in line
+  bool lookNow = false;  // campaign() was called; the loop may be in the middle of a look
+  kj::Maybe<kj::Own<kj::PromiseFulfiller<void>>> kick;
+  Tasks tasks;
+};
+
+Contender::Contender(CoordinationSession& session, kj::Timer& timer, const Clock& clock,
+                     Random& random, ContenderIdentity identity)
+    : impl_(kj::heap<Impl>(session, timer, clock, random, std::move(identity))) {}
+Contender::~Contender() noexcept(false) = default;
+
+kj::Promise<Contender::Elected> Contender::campaign() {
+  KJ_REQUIRE(impl_->guid.isNull(), "one session stands once: a deposed leader opens a new one");
+  auto paf = kj::newPromiseAndFulfiller<Elected>();
+  impl_->guid = impl_->random.guid();
+  impl_->campaigner = kj::mv(paf.fulfiller);
+  impl_->takeoverSent = impl_->clock.steadyNow();
+  impl_->lookNow = true;
+  KJ_IF_MAYBE (kick, impl_->kick) {
+    (*kick)->fulfill();
+  }
+  if (impl_->session.state() == SessionState::ENDED) {
+    return KJ_EXCEPTION(DISCONNECTED, "the ZooKeeper session ended");
+  }
+  return kj::mv(paf.promise);
+}
+
+const kj::Maybe<EpochView>& Contender::view() const { return impl_->view; }
+
+void Contender::onView(std::function<void(const EpochView&)> handler) {
+  impl_->handler = std::move(handler);
+}
+
+kj::Own<Leadership> Contender::lead(const Elected& elected, LogPosition end,
+                                    std::function<BatchTimes()> times, AppendOptions options) {
+  LeadershipStart start{elected.view, impl_->pathOf(impl_->ownName), end, elected.takeoverSent,
+                        impl_->identity.cluster};
+  auto leadership = kj::heap<LogLeadership>(impl_->session, impl_->timer, impl_->clock,
+                                            impl_->random, std::move(start),
+                                            kj::addRef(*impl_->feed), std::move(times), options);
+  KJ_IF_MAYBE (view, impl_->view) {
+    impl_->feed->leadership(*view);
+  }  // it may be over already
+  return leadership;
+}
+
+// ---- the loop
+
+Co<void> Contender::Impl::run() {
+  while (session.state() != SessionState::ENDED) {
+    Next next = Next::WAIT;
+    if (session.state() == SessionState::CONNECTED) next = co_await look();
+    co_await reasonToLook(next);
+  }
+  KJ_IF_MAYBE (waiting, campaigner) {
+    (*waiting)->reject(KJ_EXCEPTION(DISCONNECTED, "the ZooKeeper session ended"));
+  }
+  campaigner = nullptr;
+}
+
+kj::Promise<void> Contender::Impl::reasonToLook(Next next) {
+  if (next == Next::AGAIN || std::exchange(lookNow, false))
+    return timer.afterDelay(0 * kj::MILLISECONDS);
+  auto paf = kj::newPromiseAndFulfiller<void>();
+  kick = kj::mv(paf.fulfiller);
+  secondLook = false;
+  kj::Promise<void> reason = timer.afterDelay(SECOND_LOOK).then([this] { secondLook = true; });
+  reason = reason.exclusiveJoin(kj::mv(paf.promise)).exclusiveJoin(session.stateChanged());
+  KJ_IF_MAYBE (due, turn) {
+    reason = reason.exclusiveJoin(timer.atTime(*due));
+  }
+  for (auto& watch : watches) {
+    reason = reason.exclusiveJoin(
+        watch.catch_([](kj::Exception&&) {}));  // the end of the session is a reason too
+  }
+  watches.clear();
+  return reason;
+}
+
+Co<Contender::Impl::Next> Contender::Impl::look() {
+  watches.clear();
+  turn = nullptr;
+  Next next = co_await lookAtEpoch();
+  if (next == Next::AGAIN && session.state() == SessionState::CONNECTED)
+    co_await timer.afterDelay(PAUSE_AFTER_FAILURE);
+  co_return next;
+}
+
+// The watch is set before the read, so that no change falls between them.
+Co<Contender::Impl::Next> Contender::Impl::lookAtEpoch() {
+  WatchResult watched = co_await session.watch(paths.epoch());
+  bool usable = watched.code == ZkCode::OK || watched.code == ZkCode::NO_NODE;
+  if (!usable) co_return Next::AGAIN;
+  watches.push_back(kj::mv(watched.changed));
+  if (watched.code == ZkCode::NO_NODE)
+    co_return Next::WAIT;  // not bootstrapped, or this server is behind
+  GetResult got = co_await session.get(paths.epoch());
+  if (got.code != ZkCode::OK) co_return Next::AGAIN;
+  EpochView seen = decodeEpoch(got.data, got.stat.version);
+  accept(seen);
+  if (campaigner == nullptr) co_return Next::WAIT;
+  if (isOurs(seen, guid, session.sessionId())) {
+    elected(seen, seen.epoch == takeoverEpoch ? takeoverWhy : handOverReason(previousLeader));
+    co_return Next::WAIT;
+  }
+  if (ownName.empty()) {
+    Next stood = co_await stand();
+    if (stood == Next::AGAIN) co_return Next::AGAIN;
+  }
+  co_return co_await lookAtLine(kj::mv(seen));
+}
+
+// A read may come from a server that is behind: the view never goes back.
+void Contender::Impl::accept(EpochView seen) {
+  KJ_IF_MAYBE (known, view) {
+    bool older = seen.history == known->history && seen.epoch < known->epoch;
+    if (older || seen == *known) return;
+    if (seen.epoch != known->epoch) previousLeader = known->leader;
+  }
+  view = seen;
+  vacantSince = nullptr;
+  ghosts.clear();
+  if (feed->leadership) feed->leadership(seen);
+  if (handler) handler(seen);
+}
+
+void Contender::Impl::elected(const EpochView& ours, std::string reason) {
+  KJ_IF_MAYBE (waiting, campaigner) {
+    (*waiting)->fulfill(Elected{ours, std::move(reason), takeoverSent});
+  }
+  campaigner = nullptr;
+}
+
+// ---- standing
+
+CandidateInfo Contender::Impl::info() const {
+  CandidateInfo info;
+  info.coordinator = identity.id;
+  info.incarnation = identity.incarnation;
+  info.rpcAddress = identity.rpcAddress;
+  info.guid = guid;
+  return info;
+}
+
+// Creates our candidate, or adopts the one whose creation's answer was lost.
+Co<Contender::Impl::Next> Contender::Impl::stand() {
+  if (maybeCreated) {
+    bool known = co_await adopt();
+    if (!known) co_return Next::AGAIN;
+    if (!ownName.empty()) co_return Next::WAIT;
+  }
+  std::vector<Op> ops(1, createOp(paths.candidatePrefix(guid), encodeCandidate(info()),
+                                  CreateMode::EPHEMERAL_SEQUENTIAL));
+  MultiResult made = co_await session.multi(std::move(ops));
+  if (made.code != ZkCode::OK) {
+    maybeCreated = true;
+    co_return Next::AGAIN;
+  }
+  ownName = nameIn(made.results.at(0).path);
+  co_return Next::WAIT;
+}
+
+// Looks for a candidate with our guid. One of this session is ours; one of another is a ghost that
+// will vanish. False when it could not be read.
+Co<bool> Contender::Impl::adopt() {
+  ListResult listed = co_await session.list(paths.candidates());
+  if (listed.code != ZkCode::OK) co_return false;
+  std::vector<CandidateName> line = lineOf(listed.children, ghosts);
+  for (size_t i = 0; i < line.size(); i++) {
+    if (line[i].guid != guid) continue;
+    GetResult got = co_await session.get(pathOf(line[i].name));
+    if (got.code != ZkCode::OK && got.code != ZkCode::NO_NODE) co_return false;
+    if (got.code == ZkCode::OK && got.stat.ephemeralOwner == session.sessionId()) {
+      ownName = line[i].name;
+      co_return true;
+    }
+  }
+  co_return true;
+}
+
+// Other nodes with our guid: a creation that came late, or a ghost. Nothing depends on when they
+// go.
+void Contender::Impl::removeDoubles(const std::vector<CandidateName>& line) {
+  for (const CandidateName& candidate : line) {
+    if (candidate.guid != guid || candidate.name == ownName) continue;
+    tasks.add(session.multi({removeOp(pathOf(candidate.name))}).ignoreResult());
+  }
+}
+
+// ---- the line
+
+Co<Contender::Impl::Next> Contender::Impl::lookAtLine(EpochView seen) {
+  WatchResult own = co_await session.watch(pathOf(ownName));
+  if (own.code == ZkCode::NO_NODE ||
+      (own.code == ZkCode::OK && own.stat.ephemeralOwner != session.sessionId())) {
+    ownName.clear();  // removed, or of a session that is not this one: stand again, at the end of
+                      // the line
+    co_return Next::AGAIN;
+  }
+  if (own.code != ZkCode::OK) co_return Next::AGAIN;
+  watches.push_back(kj::mv(own.changed));
+  ListResult listed = co_await session.list(paths.candidates());
+  if (listed.code != ZkCode::OK) co_return Next::AGAIN;
+  std::vector<CandidateName> line = lineOf(listed.children, ghosts);
+  removeDoubles(line);
+  std::optional<CandidateName> leader = leaderIn(line, seen);
+  if (leader) co_return co_await confirmLeader(kj::mv(seen), *leader);
+  std::optional<size_t> place = placeOf(line, ownName);
+  if (!place) co_return Next::AGAIN;
+  kj::TimePoint since = vacantSince.orDefault(timer.now());
+  vacantSince = since;
+  kj::TimePoint due = since + turnDelay(*place).nanos * kj::NANOSECONDS;
+  if (timer.now() < due) {
+    turn = due;
+    co_return Next::WAIT;
+  }
+  co_return co_await takeOver(kj::mv(seen));
+}
+
+// The leader's candidate is listed. Watches it; now and then asks by a write whether it is really
+// there: a server of 3.8.0 may go on showing an ephemeral of a closed session, and then no watch
+// ever fires.
+Co<Contender::Impl::Next> Contender::Impl::confirmLeader(EpochView seen, CandidateName leader) {
+  vacantSince = nullptr;
+  WatchResult watched = co_await session.watch(pathOf(leader.name));
+  if (watched.code != ZkCode::OK) co_return Next::AGAIN;
+  watches.push_back(kj::mv(watched.changed));
+  if (!secondLook) co_return Next::WAIT;
+  std::vector<Op> ops;
+  ops.push_back(checkOp(paths.epoch(), seen.version));
+  ops.push_back(checkOp(pathOf(leader.name)));
+  MultiResult asked = co_await session.multi(std::move(ops));
+  if (asked.code == ZkCode::NO_NODE && asked.results.at(1).code == ZkCode::NO_NODE)
+    ghosts.push_back(leader.name);
+  co_return asked.code == ZkCode::OK ? Next::WAIT : Next::AGAIN;
+}
+
+// One winner, nothing in between, and every older leader is fenced at every znode. The old leader's
+// candidate is gone (its session's end is what brought us here), or a ghost, which the epoch leaves
+// behind.
+Co<Contender::Impl::Next> Contender::Impl::takeOver(EpochView seen) {
+  EpochView ours = nextEpoch(seen, info(), session.sessionId());
+  takeoverWhy = takeoverReason(seen);
+  // After a lost answer the same takeover is sent again: the first sending counts.
+  if (takeoverEpoch != ours.epoch) takeoverSent = clock.steadyNow();
+  takeoverEpoch = ours.epoch;
+  std::vector<Op> ops;
+  ops.push_back(setOp(paths.epoch(), encodeEpoch(ours, identity.cluster), seen.version));
+  ops.push_back(checkOp(pathOf(ownName)));
+  MultiResult result = co_await session.multi(std::move(ops));
+  if (result.code != ZkCode::OK) co_return Next::AGAIN;  // lost, or another won: `epoch` says which
+  ours.version = result.results.at(0).version;
+  accept(ours);
+  elected(ours, takeoverWhy);
+  co_return Next::WAIT;
+}
+
+}  // namespace muster::failover

@@ -1,0 +1,55 @@
+// The line of candidates and whose turn it is. Pure.
+#pragma once
+
+#include "base/units.h"
+#include "failover/epoch_view.h"
+#include "failover/records.h"
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace muster::failover {
+
+// The next in line acts at once, each one after it waits this much longer.
+constexpr Duration TURN_DELAY = 50_ms;
+
+// "c-<guid>-<sequence>", a name in the folder of candidates.
+struct CandidateName {
+  Guid guid;
+  uint64_t sequence = 0;
+  std::string name;
+  bool operator==(const CandidateName&) const = default;
+};
+
+// Nothing when `name` is no candidate's.
+std::optional<CandidateName> parseCandidateName(std::string_view name);
+
+// Candidates in order of their sequence; names that are none, and those in `ignored`, are left out.
+std::vector<CandidateName> lineOf(const std::vector<std::string>& names,
+                                  const std::vector<std::string>& ignored);
+
+// How many stand before `own`; nothing when `own` does not stand.
+std::optional<size_t> placeOf(const std::vector<CandidateName>& line, const std::string& own);
+
+// The candidate of the leader that `view` names, if it stands.
+std::optional<CandidateName> leaderIn(const std::vector<CandidateName>& line,
+                                      const EpochView& view);
+
+// How long a coordinator at `place` waits after it found the leader gone.
+constexpr Duration turnDelay(size_t place) { return TURN_DELAY * static_cast<int64_t>(place); }
+
+// Whether `view` names this contender on this session: what makes it the leader.
+bool isOurs(const EpochView& view, const Guid& guid, int64_t session);
+
+// Why a takeover from `before` happens: "first leader", "session of co1 ended".
+std::string takeoverReason(const EpochView& before);
+
+// "handed over by co1".
+std::string handOverReason(const CoordinatorId& by);
+
+// The record of the epoch after `before`, led by `leader` on `session`.
+EpochView nextEpoch(const EpochView& before, const CandidateInfo& leader, int64_t session);
+
+}  // namespace muster::failover

@@ -1,0 +1,256 @@
+#include "failover/log_reader.h"
+
+#include "failover/records.h"
+#include "failover/session_wait.h"
+#include "protocol/codec.h"
+
+#include <algorithm>
+#include <charconv>
+
+namespace muster::failover {
+namespace {
+
+constexpr auto SECOND_LOOK = 5 * kj::SECONDS;
+constexpr size_t AHEAD_MAX = 32;
+
+[[noreturn]] void throwFault(LogFault fault, const std::string& text) {
+  kj::throwFatalException(KJ_EXCEPTION(FAILED, nameOf(fault), text.c_str()));
+  KJ_UNREACHABLE;
+}
+
+[[noreturn]] void throwEnded() {
+  kj::throwFatalException(KJ_EXCEPTION(DISCONNECTED, "the ZooKeeper session ended"));
+  KJ_UNREACHABLE;
+}
+
+// Answers that no caller can use: the end of the session, and a lack of rights.
+void requireUsable(ZkCode code, const std::string& path) {
+  if (code == ZkCode::SESSION_ENDED) throwEnded();
+  KJ_REQUIRE(code != ZkCode::NO_AUTH, "the digest for ZooKeeper is not this cluster's",
+             path.c_str());
+}
+
+std::string number(uint64_t value) { return std::to_string(value); }
+
+std::string textOf(const HistoryId& history) {
+  return number(history.number) + "/" + toText(history.guid);
+}
+
+uint64_t highestNumber(const std::vector<std::string>& names) {
+  uint64_t highest = 0;
+  for (const std::string& name : names) {
+    uint64_t value = 0;
+    std::from_chars(name.data(), name.data() + name.size(), value);
+    highest = std::max(highest, value);
+  }
+  return highest;
+}
+
+}  // namespace
+
+const char* nameOf(LogFault fault) {
+  switch (fault) {
+    case LogFault::HOLE:
+      return "HOLE";
+    case LogFault::CORRUPT:
+      return "CORRUPT";
+    case LogFault::CHAIN_BROKEN:
+      return "CHAIN_BROKEN";
+    case LogFault::EPOCH_WENT_DOWN:
+      return "EPOCH_WENT_DOWN";
+    case LogFault::HISTORY_DIFFERS:
+      return "HISTORY_DIFFERS";
+    case LogFault::LOST_SUFFIX:
+      return "LOST_SUFFIX";
+    case LogFault::UNKNOWN_FORMAT:
+      return "UNKNOWN_FORMAT";
+  }
+  KJ_UNREACHABLE;
+}
+
+std::optional<FoundFault> judgeBatch(const LogPosition& position, const HistoryId& history,
+                                     const Batch& batch) {
+  auto found = [&](LogFault fault, const std::string& text) {
+    return FoundFault{fault, "batch " + number(position.batch.value + 1) + ": " + text};
+  };
+  if (batch.history != history) {
+    return found(LogFault::HISTORY_DIFFERS,
+                 "history " + textOf(batch.history) + ", wanted " + textOf(history));
+  }
+  if (batch.number != position.batch.next())
+    return found(LogFault::CORRUPT, "says number " + number(batch.number.value));
+  if (batch.previousChain != position.chain) {
+    return found(LogFault::CHAIN_BROKEN, "follows chain " + toText(batch.previousChain) +
+                                             ", we have " + toText(position.chain));
+  }
+  if (batch.epoch < position.epoch) {
+    return found(LogFault::EPOCH_WENT_DOWN,
+                 "epoch " + number(batch.epoch.value) + " after " + number(position.epoch.value));
+  }
+  if (batch.firstIndex != position.index.next()) {
+    return found(LogFault::CORRUPT, "first index " + number(batch.firstIndex.value) + ", wanted " +
+                                        number(position.index.value + 1));
+  }
+  return std::nullopt;
+}
+
+LogPosition positionAfter(const Batch& batch, const ByteString& bytes) {
+  return LogPosition{batch.number, batch.lastIndex(), chainAfter(bytes), batch.epoch,
+                     batch.leaderTime};
+}
+
+LogReader::LogReader(CoordinationSession& session, Paths paths, HistoryId history, LogPosition from)
+    : session_(session), paths_(std::move(paths)), history_(history), position_(from) {
+  counting_ = countChanges().asPromise().eagerlyEvaluate(nullptr);
+}
+
+Co<void> LogReader::countChanges() {
+  while (session_.state() != SessionState::ENDED) {
+    co_await session_.stateChanged();
+    stateChanges_++;
+  }
+}
+
+kj::Promise<kj::Maybe<ReadBatch>> LogReader::next() { return nextCo(); }
+kj::Promise<ReadBatch> LogReader::waitNext(kj::Timer& timer) { return waitNextCo(timer); }
+kj::Promise<void> LogReader::verifyPosition() { return verifyCo(); }
+kj::Promise<bool> LogReader::proveEnd() { return proveEndCo(); }
+
+Co<kj::Maybe<ReadBatch>> LogReader::nextCo() {
+  for (;;) {
+    co_await whenConnected(session_);
+    if (provenAt_ != stateChanges_) co_await verifyCo();
+    bool fresh = ahead_.empty() || aheadFirst_ != position_.batch.next();
+    GetResult got = co_await takeAhead();
+    if (got.code == ZkCode::OK) {
+      ReadBatch read = accept(got.data);
+      readAhead();
+      co_return kj::Maybe<ReadBatch>(kj::mv(read));
+    }
+    requireUsable(got.code, paths_.log());
+    ahead_.clear();
+    aheadMax_ = 0;
+    // What was asked for ahead may have come since.
+    if (got.code == ZkCode::NO_NODE && fresh) co_return kj::Maybe<ReadBatch>(nullptr);
+  }
+}
+
+// The get for the next batch, sent now unless it was sent ahead.
+kj::Promise<GetResult> LogReader::takeAhead() {
+  BatchNumber wanted = position_.batch.next();
+  if (ahead_.empty() || aheadFirst_ != wanted) {
+    ahead_.clear();
+    return session_.get(paths_.batch(wanted));
+  }
+  auto promise = kj::mv(ahead_.front());
+  ahead_.pop_front();
+  aheadFirst_ = wanted.next();
+  return promise;
+}
+
+// Each batch found doubles how far we read ahead.
+void LogReader::readAhead() {
+  aheadMax_ = std::min(std::max<size_t>(aheadMax_ * 2, 1), AHEAD_MAX);
+  if (ahead_.empty()) aheadFirst_ = position_.batch.next();
+  while (ahead_.size() < aheadMax_) {
+    ahead_.push_back(session_.get(paths_.batch(BatchNumber{aheadFirst_.value + ahead_.size()})));
+  }
+}
+
+ReadBatch LogReader::accept(const ByteString& bytes) {
+  Batch batch;
+  KJ_IF_MAYBE (exception, kj::runCatchingExceptions([&] { batch = decodeBatch(bytes); })) {
+    bool unknown = exception->getType() == kj::Exception::Type::UNIMPLEMENTED;
+    throwFault(unknown ? LogFault::UNKNOWN_FORMAT : LogFault::CORRUPT,
+               paths_.batch(position_.batch.next()) + ": " + exception->getDescription().cStr());
+  }
+  auto fault = judgeBatch(position_, history_, batch);
+  if (fault) throwFault(fault->fault, fault->text);
+  position_ = positionAfter(batch, bytes);
+  return ReadBatch{std::move(batch), position_};
+}
+
+Co<ReadBatch> LogReader::waitNextCo(kj::Timer& timer) {
+  for (;;) {
+    kj::Maybe<ReadBatch> found = co_await nextCo();
+    KJ_IF_MAYBE (read, found) {
+      co_return kj::mv(*read);
+    }
+    WatchResult watched = co_await session_.watch(paths_.batch(position_.batch.next()));
+    requireUsable(watched.code, paths_.log());
+    if (watched.code == ZkCode::NO_NODE) {
+      // Also the loss of the connection ends this wait; next() then proves the position.
+      co_await kj::mv(watched.changed).exclusiveJoin(timer.afterDelay(SECOND_LOOK));
+    }
+  }
+}
+
+Co<void> LogReader::verifyCo() {
+  for (;;) {
+    co_await whenConnected(session_);
+    uint64_t changes = stateChanges_;
+    // A write first: it proves absence too, and brings this session's server up to date for the
+    // reads.
+    std::vector<Op> ops(1, checkOp(paths_.epoch()));
+    if (position_.batch.value > 0) ops.push_back(checkOp(paths_.batch(position_.batch)));
+    MultiResult present = co_await session_.multi(std::move(ops));
+    requireUsable(present.code, paths_.root);
+    if (present.code == ZkCode::NO_NODE) throwMissing(present);
+    if (present.code != ZkCode::OK) continue;
+    bool historyRead = co_await compareHistory();
+    bool chainRead = historyRead && co_await compareChain();
+    if (!chainRead) continue;
+    provenAt_ = changes;
+    co_return;
+  }
+}
+
+void LogReader::throwMissing(const MultiResult& present) {
+  if (present.results.at(0).code == ZkCode::NO_NODE)
+    throwFault(LogFault::HISTORY_DIFFERS, paths_.epoch() + " is gone");
+  throwFault(LogFault::LOST_SUFFIX, paths_.batch(position_.batch) + " is gone, we applied it");
+}
+
+// False when it could not be read.
+Co<bool> LogReader::compareHistory() {
+  GetResult epoch = co_await session_.get(paths_.epoch());
+  requireUsable(epoch.code, paths_.epoch());
+  if (epoch.code != ZkCode::OK) co_return false;
+  HistoryId found = decodeEpoch(epoch.data, epoch.stat.version).history;
+  if (found != history_) {
+    throwFault(LogFault::HISTORY_DIFFERS,
+               "ZooKeeper holds history " + textOf(found) + ", wanted " + textOf(history_));
+  }
+  co_return true;
+}
+
+// False when it could not be read.
+Co<bool> LogReader::compareChain() {
+  if (position_.batch.value == 0) co_return true;
+  std::string path = paths_.batch(position_.batch);
+  GetResult got = co_await session_.get(path);
+  requireUsable(got.code, path);
+  if (got.code != ZkCode::OK) co_return false;
+  if (chainAfter(got.data) != position_.chain)
+    throwFault(LogFault::LOST_SUFFIX, path + " holds other bytes than we applied");
+  co_return true;
+}
+
+Co<bool> LogReader::proveEndCo() {
+  for (;;) {
+    co_await whenConnected(session_);
+    ListResult listed = co_await session_.list(paths_.log());
+    requireUsable(listed.code, paths_.log());
+    if (listed.code != ZkCode::OK) continue;
+    uint64_t highest = highestNumber(listed.children);
+    if (highest <= position_.batch.value) co_return true;
+    std::string path = paths_.batch(position_.batch.next());
+    GetResult following = co_await session_.get(path);
+    requireUsable(following.code, path);
+    if (following.code == ZkCode::OK) co_return false;
+    if (following.code == ZkCode::NO_NODE)
+      throwFault(LogFault::HOLE, path + " is missing, the log goes on to " + number(highest));
+  }
+}
+
+}  // namespace muster::failover
