@@ -1,0 +1,97 @@
+#include "coordinator/config.h"
+
+#include "protocol/names.h"
+
+namespace muster::coordinator {
+namespace {
+
+ConfigKey key(std::string name, ConfigType type, std::optional<std::string> fallback,
+              std::string doc) {
+  return ConfigKey{.name = std::move(name),
+                   .type = type,
+                   .fallback = std::move(fallback),
+                   .doc = std::move(doc)};
+}
+
+ConfigKey choice(std::string name, std::string fallback, std::vector<std::string> choices,
+                 std::string doc) {
+  return ConfigKey{.name = std::move(name),
+                   .fallback = std::move(fallback),
+                   .doc = std::move(doc),
+                   .choices = std::move(choices)};
+}
+
+ConfigKey peerTable() {
+  ConfigKey peers = key("peers", ConfigType::TABLE_LIST, std::nullopt,
+                        "All coordinators of the cluster, this one too.");
+  peers.columns = {key("id", ConfigType::STRING, std::nullopt, "Its `id`."),
+                   key("address", ConfigType::STRING, std::nullopt, "Its `rpc.advertised`.")};
+  return peers;
+}
+
+ConfigSchema makeSchema() {
+  using enum ConfigType;
+  ConfigSchema schema{"coordinator.toml", "What a `muster-coordinator` reads.", {}};
+  schema.keys = {
+      key("cluster", STRING, std::nullopt,
+          "Name of the cluster; its ZooKeeper tree is `/muster-CLUSTER`."),
+      key("id", STRING, std::nullopt, "Name of this coordinator; its certificate's name."),
+      key("data_dir", STRING, "/var/lib/muster", "Folder of the store."),
+      key("zookeeper.servers", STRING_LIST, std::nullopt, "The ensemble, as IP address and port."),
+      key("zookeeper.digest_file", STRING, std::nullopt,
+          "File with `user:password`, the identity that owns every node of the tree."),
+      key("zookeeper.session_timeout", DURATION, "1s",
+          "How long after its end a leader is taken for dead. The service rounds it up to ticks."),
+      key("rpc.listen", STRING, "0.0.0.0:7401", "Where workers, clients and coordinators connect."),
+      key("rpc.advertised", STRING, "", "How others reach `rpc.listen`. Empty: as it is."),
+      key("http.listen", STRING, "", "Where the HTTP API and the metrics are. Empty: nowhere."),
+      key("tls.ca", STRING, "/etc/muster/pki/ca.crt", "Whom to trust."),
+      key("tls.certificate", STRING, "/etc/muster/pki/coordinator.crt", "Ours: `coordinator/ID`."),
+      key("tls.key", STRING, "/etc/muster/pki/coordinator.key", "Its private key."),
+      peerTable(),
+      choice("log.format", "text", {"text", "json"}, "Of the lines on stderr."),
+      choice("log.level", "info", {"debug", "info", "warn", "error"}, "The least that is logged."),
+  };
+  return schema;
+}
+
+Result<Done> checkNames(const CoordinatorConfig& config) {
+  auto cluster = checkName(config.cluster.value, NameKind::CLUSTER);
+  if (!cluster) return cluster.refusal();
+  for (const PeerAddress& peer : config.peers) {
+    auto name = checkName(peer.id.value, NameKind::COORDINATOR);
+    if (!name) return name.refusal();
+  }
+  return checkName(config.id.value, NameKind::COORDINATOR);
+}
+
+}  // namespace
+
+const ConfigSchema& coordinatorSchema() {
+  static const ConfigSchema SCHEMA = makeSchema();
+  return SCHEMA;
+}
+
+Result<CoordinatorConfig> coordinatorConfig(const ConfigTable& table) {
+  CoordinatorConfig config;
+  config.cluster = {table.text("cluster")};
+  config.id = {table.text("id")};
+  config.dataDirectory = table.text("data_dir");
+  config.zookeeperServers = table.list("zookeeper.servers");
+  config.zookeeperDigestFile = table.text("zookeeper.digest_file");
+  config.sessionTimeout = table.duration("zookeeper.session_timeout");
+  config.rpcListen = table.text("rpc.listen");
+  config.rpcAdvertised = table.text("rpc.advertised");
+  config.httpListen = table.text("http.listen");
+  config.tls = {table.text("tls.ca"), table.text("tls.certificate"), table.text("tls.key")};
+  for (const ConfigTable& peer : table.tables("peers")) {
+    config.peers.push_back({CoordinatorId{peer.text("id")}, peer.text("address")});
+  }
+  config.logLevel = *parseLogLevel(table.text("log.level"));
+  config.logFormat = *parseLogFormat(table.text("log.format"));
+  auto names = checkNames(config);
+  if (!names) return names.refusal();
+  return config;
+}
+
+}  // namespace muster::coordinator

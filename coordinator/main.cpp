@@ -1,0 +1,61 @@
+#include "coordinator/options.h"
+#include "coordinator/serve.h"
+#include "protocol/error_text.h"
+
+#include <kj/exception.h>
+
+#include <cstdio>
+#include <string>
+#include <vector>
+
+namespace {
+
+using namespace muster;               // NOLINT(google-build-using-namespace): a main of its own
+using namespace muster::coordinator;  // NOLINT(google-build-using-namespace): as above
+
+constexpr int WRONG_USAGE = 2;
+constexpr int INVALID_FILE = 3;
+
+int complain(const Refusal& refusal, int exitCode, const std::string& fileName = "") {
+  std::fputs(toErrorText(refusal, {.fileName = fileName}).c_str(), stderr);
+  return exitCode;
+}
+
+int withConfig(const Options& options) {
+  auto table =
+      loadConfig(coordinatorSchema(), options.configPath, ConfigPresence::REQUIRED, options.flags);
+  if (!table) return complain(table.refusal(), INVALID_FILE, options.configPath);
+  auto config = coordinatorConfig(*table);
+  if (!config) return complain(config.refusal(), INVALID_FILE, options.configPath);
+  if (options.action == Action::BOOTSTRAP) return bootstrapCluster(*config);
+  if (options.action == Action::SERVE) return serve(*config);
+  std::printf("%s: ok\n", options.configPath.c_str());
+  return 0;
+}
+
+int act(const Options& options) {
+  switch (options.action) {
+    case Action::VERSION:
+      std::printf("muster-coordinator %s\n", MUSTER_VERSION);
+      return 0;
+    case Action::HELP:
+      std::fputs(usage().c_str(), stdout);
+      return 0;
+    case Action::PRINT_STORE:
+      return printStore(options.storeDirectory);
+    default:
+      return withConfig(options);
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  auto options = parseOptions(std::vector<std::string>(argv + 1, argv + argc));
+  if (!options) return complain(options.refusal(), WRONG_USAGE);
+  int code = 0;
+  KJ_IF_MAYBE (exception, kj::runCatchingExceptions([&] { code = act(*options); })) {
+    return complain(refusalOf(*exception), 1);
+  }
+  return code;
+}

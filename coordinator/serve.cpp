@@ -1,0 +1,122 @@
+#include "coordinator/serve.h"
+
+#include "base/clock.h"
+#include "base/event_loop.h"
+#include "base/files.h"
+#include "base/kj_time.h"
+#include "base/random.h"
+#include "coordinator/coordinator.h"
+#include "coordinator/rocks_store.h"
+#include "coordinator/store_format.h"
+#include "failover/election.h"
+#include "failover/zookeeper.h"
+
+#include <kj/debug.h>
+
+#include <cctype>
+#include <cstdio>
+#include <filesystem>
+
+namespace muster::coordinator {
+namespace {
+
+constexpr Duration BOOTSTRAP_DEADLINE = 30_s;
+
+failover::ZookeeperOptions zookeeperOptions(const CoordinatorConfig& config) {
+  auto secret = readFile(config.zookeeperDigestFile, 4_KiB);
+  KJ_REQUIRE(secret.ok(), "the digest file cannot be read", secret.refusal().text.c_str());
+  std::string digest = *secret;
+  while (!digest.empty() && std::isspace(static_cast<unsigned char>(digest.back())))
+    digest.pop_back();
+  return {config.zookeeperServers, config.sessionTimeout, digest};
+}
+
+void makeFolder(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  KJ_REQUIRE(!error, "the folder cannot be made", path.c_str(), error.message().c_str());
+}
+
+Logger makeLogger(const CoordinatorConfig& config) {
+  LogOptions options;
+  options.level = config.logLevel;
+  options.format = config.logFormat;
+  return Logger(options).with({{"coordinator", config.id}});
+}
+
+Co<Result<HistoryId>> bootstrapCo(failover::CoordinationSession& session, ClusterName cluster,
+                                  Random& random) {
+  while (session.state() == failover::SessionState::CONNECTING) co_await session.stateChanged();
+  auto made = co_await failover::bootstrap(session, failover::Paths(cluster), cluster, random);
+  session.close();
+  while (session.state() != failover::SessionState::ENDED) co_await session.stateChanged();
+  co_return kj::mv(made);
+}
+
+}  // namespace
+
+int serve(const CoordinatorConfig& config) {
+  EventLoop loop(TerminationSignals::CAPTURE);
+  Logger logger = makeLogger(config);
+  SystemClock clock;
+  SystemRandom random;
+  makeFolder(config.storeDirectory());
+  RocksStore store(config.storeDirectory(), StoreAccess::READ_WRITE);
+  auto transport = makeTlsTransport(loop.network(), loop.timer(), config.cluster, config.tls);
+  failover::ZookeeperService zookeeper(loop, zookeeperOptions(config));
+  CoordinatorEnvironment environment{loop.timer(), clock,      random, zookeeper,
+                                     store,        *transport, logger};
+  Coordinator coordinator(environment, {config.cluster, config.id, config.rpcListen,
+                                        config.rpcAdvertised, MUSTER_VERSION});
+  std::string address = coordinator.start().wait(loop.waitScope());
+  logger.info("ready", {{"rpc", address}, {"version", MUSTER_VERSION}});
+  auto terminated = loop.onTermination().then([&](int signal) {
+    logger.info("stopping", {{"signal", signal}});
+    return coordinator.shutDown();
+  });
+  coordinator.run().exclusiveJoin(kj::mv(terminated)).wait(loop.waitScope());
+  logger.info("stopped");
+  return 0;
+}
+
+int bootstrapCluster(const CoordinatorConfig& config) {
+  EventLoop loop;
+  SystemRandom random;
+  failover::ZookeeperService zookeeper(loop, zookeeperOptions(config));
+  auto session = zookeeper.open();
+  auto made =
+      withDeadline(loop.timer(), BOOTSTRAP_DEADLINE, "E0705 reaching the coordination service",
+                   bootstrapCo(*session, config.cluster, random).asPromise())
+          .wait(loop.waitScope());
+  if (made) {
+    std::printf("cluster %s is bootstrapped: history %llu-%s\n", config.cluster.value.c_str(),
+                static_cast<unsigned long long>(made->number), toText(made->guid).c_str());
+    return 0;
+  }
+  if (made.refusal().code != RefusalCode::ALREADY_RUNNING) {
+    KJ_FAIL_REQUIRE((toText(made.refusal().code) + " " + made.refusal().text).c_str());
+  }
+  std::printf("cluster %s was bootstrapped before; nothing was changed\n",
+              config.cluster.value.c_str());
+  return 0;
+}
+
+int printStore(const std::string& directory) {
+  bool isDataDirectory = std::filesystem::is_directory(directory + "/store");
+  RocksStore store(isDataDirectory ? directory + "/store" : directory, StoreAccess::READ_ONLY);
+  store.loadAudit([](const AuditEntry& entry) { std::printf("%s\n", auditJson(entry).c_str()); });
+  return 0;
+}
+
+Refusal refusalOf(const kj::Exception& exception) {
+  std::string text = exception.getDescription().cStr();
+  for (size_t at = text.find("E0"); at != std::string::npos; at = text.find("E0", at + 1)) {
+    if (auto code = parseRefusalCode(text.substr(at, 5))) {
+      std::string rest = text.substr(std::min(at + 6, text.size()));
+      return {*code, rest};
+    }
+  }
+  return {RefusalCode::INTERNAL, text};
+}
+
+}  // namespace muster::coordinator
