@@ -4,9 +4,8 @@
 #include <array>
 #include <cctype>
 #include <cerrno>
-#include <string_view>
-
 #include <fcntl.h>
+#include <string_view>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -98,14 +97,13 @@ std::string FirstError::text() const {
 
 bool looksLikeError(const std::string& line) {
   static constexpr std::array<std::string_view, 9> WORDS = {
-      "error",     "exception", "traceback",      "fatal", "out of memory",
+      "error",     "exception", "traceback",          "fatal",  "out of memory",
       "terminate", "panic",     "segmentation fault", "cannot "};
   std::string lower(line.size(), '\0');
   std::transform(line.begin(), line.end(), lower.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return std::any_of(WORDS.begin(), WORDS.end(), [&](std::string_view word) {
-    return lower.find(word) != std::string::npos;
-  });
+  return std::any_of(WORDS.begin(), WORDS.end(),
+                     [&](std::string_view word) { return lower.find(word) != std::string::npos; });
 }
 
 }  // namespace muster::worker

@@ -1,4 +1,5 @@
-// Reads what a rank printed: the last lines for people, new lines as they come for readiness and first errors.
+// Reads what a rank printed: the last lines for people, new lines as they come for readiness and
+// first errors.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +8,8 @@
 
 namespace muster::worker {
 
-// The last `linesMax` lines of a file, oldest first; of a long file only the last 256 KiB are looked at.
+// The last `linesMax` lines of a file, oldest first; of a long file only the last 256 KiB are
+// looked at.
 std::vector<std::string> lastLines(const std::string& path, uint32_t linesMax);
 
 // Follows a growing file from its start, in pieces of at most 1 MiB a call.
@@ -24,19 +26,22 @@ class OutputTail {
   std::string partial_;
 };
 
-// The first line that looks like an error and what led to it: up to 2 lines before, 6 after, at most 2 KiB. Kept while
-// the output grows. When no line looks like one, the last lines stand for it.
+// The first line that looks like an error and what led to it: up to 2 lines before, 6 after, at
+// most 2 KiB. Kept while the output grows. When no line looks like one, the last lines stand for
+// it.
 class FirstError {
  public:
   void take(const std::vector<std::string>& lines);
   std::string text() const;
 
  private:
-  std::vector<std::string> context_;  // before the error: the last two lines; after: the error and what follows
+  std::vector<std::string>
+      context_;  // before the error: the last two lines; after: the error and what follows
   bool found_ = false;
 };
 
-// Whether a line of any program's output speaks of an error. Errors of CUDA, Python, C++ and shells do.
+// Whether a line of any program's output speaks of an error. Errors of CUDA, Python, C++ and shells
+// do.
 bool looksLikeError(const std::string& line);
 
 }  // namespace muster::worker

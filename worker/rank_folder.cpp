@@ -10,9 +10,8 @@
 #include <charconv>
 #include <cstdio>
 #include <filesystem>
-#include <system_error>
-
 #include <sys/stat.h>
+#include <system_error>
 
 namespace muster::worker {
 namespace {
@@ -58,7 +57,10 @@ std::optional<RankRef> parseFolderName(const std::string& name) {
   auto generation = takeNumber(rest);
   auto rank = takeNumber(rest);
   if (!deployment || !replica || !generation || !rank || !rest.empty()) return std::nullopt;
-  RankRef ref{{*deployment}, {static_cast<uint32_t>(*replica)}, {*generation}, {static_cast<uint32_t>(*rank)}};
+  RankRef ref{{*deployment},
+              {static_cast<uint32_t>(*replica)},
+              {*generation},
+              {static_cast<uint32_t>(*rank)}};
   if (folderName(ref) != name) return std::nullopt;
   return ref;
 }
@@ -83,8 +85,7 @@ std::optional<Assignment> RankFolder::loadAssignment() const {
 }
 
 Result<Done> RankFolder::saveProcess(ProcessId id) const {
-  std::string text =
-      std::to_string(id.pid) + " " + std::to_string(id.startTicks) + "\n" + bootId();
+  std::string text = std::to_string(id.pid) + " " + std::to_string(id.startTicks) + "\n" + bootId();
   return writeFileAtomically(path_ + "/process", text, 0600);
 }
 
@@ -96,8 +97,19 @@ std::optional<ProcessId> RankFolder::loadProcess() const {
   if (std::sscanf(text->c_str(), "%d %llu", &id.pid, &ticks) != 2) return std::nullopt;
   id.startTicks = ticks;
   auto firstLine = text->find('\n');
-  if (firstLine == std::string::npos || text->substr(firstLine + 1) != bootId()) return std::nullopt;
+  if (firstLine == std::string::npos || text->substr(firstLine + 1) != bootId())
+    return std::nullopt;
   return id;
+}
+
+Result<Done> RankFolder::saveNote(const std::string& text) const {
+  return writeFileAtomically(path_ + "/note", text, 0600);
+}
+
+std::optional<std::string> RankFolder::loadNote() const {
+  auto text = readFile(path_ + "/note", 64_KiB);
+  if (!text) return std::nullopt;
+  return *text;
 }
 
 RankFolders::RankFolders(std::string dataDir) : dataDir_(std::move(dataDir)) {
@@ -134,7 +146,8 @@ void RankFolders::retire(const RankFolder& folder) const {
   fs::rename(folder.outputFile(), dataDir_ + "/logs/" + folderName(folder.ref()) + ".log", ignored);
   fs::remove_all(folder.path(), ignored);
   std::vector<fs::directory_entry> logs;
-  for (const auto& entry : fs::directory_iterator(dataDir_ + "/logs", ignored)) logs.push_back(entry);
+  for (const auto& entry : fs::directory_iterator(dataDir_ + "/logs", ignored))
+    logs.push_back(entry);
   if (logs.size() <= OLD_LOGS_MAX) return;
   std::sort(logs.begin(), logs.end(), [&](const auto& a, const auto& b) {
     return a.last_write_time(ignored) > b.last_write_time(ignored);

@@ -11,7 +11,8 @@
 
 namespace muster::worker {
 
-// <data>/ranks/<uid>-<replica>-<generation>-<rank>/, mode 0700: it holds the control socket and the secret.
+// <data>/ranks/<uid>-<replica>-<generation>-<rank>/, mode 0700: it holds the control socket and the
+// secret.
 class RankFolder {
  public:
   RankFolder(std::string path, RankRef ref) : path_(std::move(path)), ref_(ref) {}
@@ -26,7 +27,12 @@ class RankFolder {
 
   // With the machine's boot id: start times count from the boot.
   Result<Done> saveProcess(ProcessId id) const;
-  std::optional<ProcessId> loadProcess() const;  // nothing when there is none, or the machine was restarted since
+  std::optional<ProcessId> loadProcess()
+      const;  // nothing when there is none, or the machine was restarted since
+
+  // What an engine's unit wants to find again after a restart of the agent.
+  Result<Done> saveNote(const std::string& text) const;
+  std::optional<std::string> loadNote() const;
 
  private:
   std::string path_;

@@ -5,9 +5,8 @@
 #include <kj/debug.h>
 
 #include <algorithm>
-#include <utility>
-
 #include <signal.h>
+#include <utility>
 
 namespace muster::worker {
 
@@ -53,8 +52,7 @@ Result<Done> RankUnit::spawn(ProcessSpec spec) {
   spec.session = Session::OWN;
   auto failed = kj::runCatchingExceptions([&] { process_ = environment_.processes.spawn(spec); });
   KJ_IF_MAYBE (exception, failed) {
-    return Refusal{.code = RefusalCode::ENGINE_EXITED,
-                   .text = exception->getDescription().cStr()};
+    return Refusal{.code = RefusalCode::ENGINE_EXITED, .text = exception->getDescription().cStr()};
   }
   ProcessId id = process_->id();
   report_.pid = static_cast<uint32_t>(id.pid);

@@ -1,4 +1,5 @@
-// One rank of this node from its assignment to its end, whatever its engine: the process, its report, its stop.
+// One rank of this node from its assignment to its end, whatever its engine: the process, its
+// report, its stop.
 #pragma once
 
 #include "base/clock.h"
@@ -29,12 +30,13 @@ struct RankEnvironment {
   ProcessRunner& processes;
   ModelInspection& inspection;
   Logger log;
-  std::string rankBinary;               // muster-rank
+  std::string rankBinary;  // muster-rank
   std::vector<std::string> modelRoots;
-  std::string address;                  // IP address of this node, for groups
+  std::string address;  // IP address of this node, for groups
 };
 
-// Base of the engines' units. A unit is made for a new assignment, or for the process of an earlier agent.
+// Base of the engines' units. A unit is made for a new assignment, or for the process of an earlier
+// agent.
 class RankUnit {
  public:
   RankUnit(RankEnvironment& environment, RankFolder folder, Assignment assignment,
@@ -50,7 +52,8 @@ class RankUnit {
 
   // Where the group meets, once it is known.
   virtual void meet(const std::string& rendezvous) = 0;
-  // Ends the process: asks, then SIGTERM, and SIGKILL after the drain time. Resolves when it is gone.
+  // Ends the process: asks, then SIGTERM, and SIGKILL after the drain time. Resolves when it is
+  // gone.
   kj::Promise<void> stop();
 
  protected:

@@ -1,4 +1,5 @@
-// The agent's side of a native rank: finds the model, starts muster-rank, hands it its task, asks how it goes.
+// The agent's side of a native rank: finds the model, starts muster-rank, hands it its task, asks
+// how it goes.
 #include "base/co.h"
 #include "base/kj_time.h"
 #include "base/rpc.h"
@@ -6,6 +7,7 @@
 #include "protocol/codec.h"
 #include "protocol/rank.capnp.h"
 #include "worker/rank_unit.h"
+#include "worker/short_socket_path.h"
 #include "worker/stall_watch.h"
 
 #include <utility>
@@ -16,7 +18,7 @@ namespace {
 constexpr Duration ASK_INTERVAL = 100_ms;        // while it starts
 constexpr Duration ASK_INTERVAL_READY = 500_ms;  // once it is Ready
 constexpr Duration ANSWER_DEADLINE = 5_s;
-constexpr Duration SOCKET_DEADLINE = 20_s;       // a loaded machine may take its time to start a process
+constexpr Duration SOCKET_DEADLINE = 20_s;  // a loaded machine may take its time to start a process
 
 class NativeUnit final : public RankUnit {
  public:
@@ -62,7 +64,8 @@ class NativeUnit final : public RankUnit {
     co_await follow();
   }
 
-  // The manifest this rank was planned from, read again from this node's files: the plan fits only the same model.
+  // The manifest this rank was planned from, read again from this node's files: the plan fits only
+  // the same model.
   Co<bool> findModel() {
     enter(ReplicaPhase::FETCHING, "");
     auto manifest = co_await environment_.inspection.inspect(assignment_.modelSource);
@@ -71,10 +74,9 @@ class NativeUnit final : public RankUnit {
       co_return false;
     }
     if (manifest->digest != assignment_.manifestDigest) {
-      fail(Reason::FETCH_FAILED, assignment_.modelSource +
-                                     " on this node differs from the model that was planned (" +
-                                     manifest->digest + " here, " + assignment_.manifestDigest +
-                                     " there)");
+      fail(Reason::FETCH_FAILED,
+           assignment_.modelSource + " on this node differs from the model that was planned (" +
+               manifest->digest + " here, " + assignment_.manifestDigest + " there)");
       co_return false;
     }
     manifest_ = std::move(*manifest);
@@ -93,7 +95,9 @@ class NativeUnit final : public RankUnit {
   }
 
   kj::Promise<bool> tryConnect() {
-    return connectControl(environment_.network, folder_.controlSocket())
+    auto socket = kj::heap<ShortSocketPath>(folder_.controlSocket());
+    return connectUnix(environment_.network, socket->path)
+        .attach(kj::mv(socket))
         .then([this](kj::Own<Connection> connection) {
           control_ = kj::heap<RpcConnection>(kj::mv(connection), environment_.timer,
                                              capnp::rpc::twoparty::Side::CLIENT, nullptr);
@@ -106,9 +110,9 @@ class NativeUnit final : public RankUnit {
 
   Co<RankReport> ask() {
     auto call = client().statusRequest().send();
-    auto answer = co_await withDeadline(environment_.timer, ANSWER_DEADLINE, "a rank's status",
-                                        kj::Promise<capnp::Response<schema::RankControl::StatusResults>>(
-                                            kj::mv(call)));
+    auto answer = co_await withDeadline(
+        environment_.timer, ANSWER_DEADLINE, "a rank's status",
+        kj::Promise<capnp::Response<schema::RankControl::StatusResults>>(kj::mv(call)));
     co_return decode(answer.getReport());
   }
 
@@ -138,7 +142,8 @@ class NativeUnit final : public RankUnit {
     return request.send().ignoreResult();
   }
 
-  // Asks again and again. A rank that neither answers nor gets on within the stall time is failed by name.
+  // Asks again and again. A rank that neither answers nor gets on within the stall time is failed
+  // by name.
   Co<void> follow() {
     StallWatch stall(assignment_.timeouts.stall, environment_.clock.steadyNow());
     while (!over()) {

@@ -13,7 +13,8 @@ std::string joined(const std::vector<DeviceIndex>& devices) {
 
 }  // namespace
 
-std::vector<std::string> processEnvironment(const Assignment& assignment, const ProcessPlace& place) {
+std::vector<std::string> processEnvironment(const Assignment& assignment,
+                                            const ProcessPlace& place) {
   std::map<std::string, std::string> names{{"PATH", "/usr/local/bin:/usr/bin:/bin"},
                                            {"LANG", "C.UTF-8"}};
   for (const auto& [name, value] : assignment.engine.env) names[name] = value;

@@ -16,9 +16,10 @@ struct ProcessPlace {
   std::string rendezvous;  // "host:port"
 };
 
-// The complete environment as "NAME=value", sorted: the owner's `engine.env`, MUSTER_* and torchrun's names. Muster's
-// own names win.
-std::vector<std::string> processEnvironment(const Assignment& assignment, const ProcessPlace& place);
+// The complete environment as "NAME=value", sorted: the owner's `engine.env`, MUSTER_* and
+// torchrun's names. Muster's own names win.
+std::vector<std::string> processEnvironment(const Assignment& assignment,
+                                            const ProcessPlace& place);
 
 // The command line: `engine.command`, then `engine.args` as --name=value, sorted by name.
 std::vector<std::string> processCommand(const EngineSpec& engine);
