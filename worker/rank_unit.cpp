@@ -85,12 +85,17 @@ void RankUnit::fail(Reason reason, std::string message) {
   report_.phase = ReplicaPhase::FAILED;
   report_.reason = reason;
   report_.message = std::move(message);
-  if (report_.firstError.empty()) report_.firstError = firstError_.text();
-  if (report_.firstError.empty()) report_.firstError = report_.message;
+  if (report_.firstError.empty()) report_.firstError = causeFromOutput();
   environment_.log.warn("a rank failed",
                         {{"rank", folderName(report_.ref)}, {"why", report_.message}});
   if (process_.get() != nullptr) process_->kill(SIGKILL, KillScope::GROUP);
   changed();
+}
+
+std::string RankUnit::causeFromOutput() {
+  constexpr uint32_t LINES = 200;
+  if (firstError_.text().empty()) firstError_.take(lastLines(folder_.outputFile(), LINES));
+  return firstError_.text().empty() ? report_.message : firstError_.text();
 }
 
 kj::Promise<void> RankUnit::stop() {

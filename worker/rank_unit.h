@@ -78,6 +78,7 @@ class RankUnit {
   FirstError firstError_;
 
  private:
+  std::string causeFromOutput();
   bool adopt();
   void watchExit();
   void ended(ExitStatus status);

@@ -23,7 +23,8 @@ struct ShortSocketPath {
     int fd = -1;
     KJ_SYSCALL(fd = ::open(parent.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC), parent.c_str());
     folder = kj::AutoCloseFd(fd);
-    path = "/proc/self/fd/" + std::to_string(fd) + socketPath.substr(slash);
+    // "/." makes it the folder itself and not the link to it, which checks of the folder would stop at.
+    path = "/proc/self/fd/" + std::to_string(fd) + "/." + socketPath.substr(slash);
   }
 };
 

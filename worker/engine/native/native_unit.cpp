@@ -45,15 +45,11 @@ class NativeUnit final : public RankUnit {
     if (!adopted) {
       bool found = co_await findModel();
       if (!found) co_return;
-      auto spawned = spawn({.argv = {environment_.rankBinary, "--control", folder_.controlSocket()},
-                            .env = {"PATH=/usr/bin:/bin"},
-                            .cwd = folder_.path()});
-      if (!spawned) {
-        fail(Reason::RANK_CRASHED, spawned.refusal().text);
-        co_return;
-      }
+      bool started = startProcess();
+      if (!started) co_return;
     }
     co_await connect();
+    if (over()) co_return;
     RankReport first = co_await ask();
     if (first.ref != assignment_.ref) {
       bool taken = co_await handOver();
@@ -62,6 +58,16 @@ class NativeUnit final : public RankUnit {
       co_await tellMeeting();
     }
     co_await follow();
+  }
+
+  bool startProcess() {
+    ProcessSpec spec;
+    spec.argv = {environment_.rankBinary, "--control", folder_.controlSocket()};
+    spec.env = {"PATH=/usr/bin:/bin"};
+    spec.cwd = folder_.path();
+    auto spawned = spawn(std::move(spec));
+    if (!spawned) fail(Reason::RANK_CRASHED, spawned.refusal().text);
+    return spawned.ok();
   }
 
   // The manifest this rank was planned from, read again from this node's files: the plan fits only
@@ -108,12 +114,12 @@ class NativeUnit final : public RankUnit {
 
   schema::RankControl::Client client() { return control_->bootstrap<schema::RankControl>(); }
 
-  Co<RankReport> ask() {
-    auto call = client().statusRequest().send();
-    auto answer = co_await withDeadline(
-        environment_.timer, ANSWER_DEADLINE, "a rank's status",
-        kj::Promise<capnp::Response<schema::RankControl::StatusResults>>(kj::mv(call)));
-    co_return decode(answer.getReport());
+  kj::Promise<RankReport> ask() {
+    auto answer = client().statusRequest().send().then(
+        [](capnp::Response<schema::RankControl::StatusResults>&& response) {
+          return decode(response.getReport());
+        });
+    return withDeadline(environment_.timer, ANSWER_DEADLINE, "a rank's status", kj::mv(answer));
   }
 
   Co<bool> handOver() {

@@ -52,16 +52,21 @@ class ProcessUnit final : public RankUnit {
     } else {
       bool placed = co_await findPlace();
       if (!placed || over()) co_return;
-      auto spawned = spawn({.argv = processCommand(assignment_.engine),
-                            .env = processEnvironment(assignment_, place_),
-                            .cwd = folder_.path()});
-      if (!spawned) {
-        fail(Reason::ENGINE_EXITED, spawned.refusal().text);
-        co_return;
-      }
+      bool started = startProcess();
+      if (!started) co_return;
     }
     enter(ReplicaPhase::LOADING, "");
     co_await follow();
+  }
+
+  bool startProcess() {
+    ProcessSpec spec;
+    spec.argv = processCommand(assignment_.engine);
+    spec.env = processEnvironment(assignment_, place_);
+    spec.cwd = folder_.path();
+    auto spawned = spawn(std::move(spec));
+    if (!spawned) fail(Reason::ENGINE_EXITED, spawned.refusal().text);
+    return spawned.ok();
   }
 
   // Port, model and meeting point. Rank 0 chooses where the group meets; the others wait to hear of
