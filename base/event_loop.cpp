@@ -11,7 +11,7 @@ namespace {
 
 // By default kj looks for input only when its queue is empty, so a busy queue would starve sockets
 // and timers.
-[[maybe_unused]] constexpr uint32_t EVENTS_BETWEEN_POLLS = 64;
+constexpr uint32_t EVENTS_BETWEEN_POLLS = 64;
 
 kj::AsyncIoContext setUp(TerminationSignals signals) {
   if (signals == TerminationSignals::CAPTURE) {
@@ -27,7 +27,7 @@ EventLoop::EventLoop(TerminationSignals signals)
     : io_(setUp(signals)),
       signals_(signals),
       bridge_(kj::heap<UvBridge>(io_.unixEventPort, io_.provider->getTimer())) {
-
+  io_.waitScope.setBusyPollInterval(EVENTS_BETWEEN_POLLS);
 }
 
 EventLoop::~EventLoop() noexcept(false) = default;
