@@ -284,6 +284,7 @@ std::vector<std::string> whatWouldFree(const ReplicaPlanner& planner, const Clus
   const auto& deployment = planner.deployment();
   auto owners = ownersOf(cluster, deployment.tenant.value + "/" + deployment.name.value);
   std::vector<std::tuple<uint64_t, std::string>> order;
+  order.reserve(owners.size());
   for (const auto& [name, owner] : owners) order.emplace_back(owner.devices, name);
   std::sort(order.begin(), order.end());
   order.resize(std::min(order.size(), CHANGES_TRIED_MAX));
