@@ -14,6 +14,11 @@ Refusal handingOver() {
   return {RefusalCode::NOT_LEADER, "this coordinator is handing over; ask again"};
 }
 
+kj::Exception outcomeUnknown(kj::StringPtr why) {
+  return KJ_EXCEPTION(DISCONNECTED,
+                      kj::str("E0709 outcome unknown: this coordinator no longer leads: ", why));
+}
+
 }  // namespace
 
 void BatchChanges::add(Applied&& applied) {
@@ -65,13 +70,14 @@ kj::Promise<Result<Outcome>> Driver::submit(Request request) {
       return kj::mv(earlier);
     });
   }
-  LogIndex index = take(*decision->command);
+  auto index = take(*decision->command);
+  if (!index) return outcomeUnknown("the log takes nothing more from it");
   // The outcome is taken from the state as it is now: by the time of the commit it may have been
   // forgotten.
   const Outcome* outcome = state().findOutcome(request.id);
-  KJ_ASSERT(outcome != nullptr, "apply kept no outcome of a request", index.value);
+  KJ_ASSERT(outcome != nullptr, "apply kept no outcome of a request", index->value);
   Result<Outcome> answer = *outcome;
-  return committed(index).then([answer = kj::mv(answer)]() mutable { return kj::mv(answer); });
+  return committed(*index).then([answer = kj::mv(answer)]() mutable { return kj::mv(answer); });
 }
 
 Result<LogIndex> Driver::propose(CommandBody body, const std::string& principal) {
@@ -81,7 +87,9 @@ Result<LogIndex> Driver::propose(CommandBody body, const std::string& principal)
   auto decision = decide(state(), request, parts_.clusterClock.now(), parts_.clock.wallNow());
   if (!decision) return decision.refusal();
   KJ_ASSERT(decision->command.has_value(), "a proposal of the leader has no earlier outcome");
-  return take(*decision->command);
+  auto index = take(*decision->command);
+  if (!index) return Refusal{RefusalCode::NOT_LEADER, "this leadership is over"};
+  return *index;
 }
 
 kj::Promise<void> Driver::mayLeave(ReadMode mode) {
@@ -102,9 +110,10 @@ kj::Promise<void> Driver::committed(LogIndex index) {
   return kj::mv(waiter.promise);
 }
 
-LogIndex Driver::take(const Command& command) {
+std::optional<LogIndex> Driver::take(const Command& command) {
   ByteString bytes = encodeCommand(command);
   auto appended = parts_.leadership.append(kj::mv(bytes));
+  if (appended.index == LogIndex{}) return std::nullopt;
   KJ_ASSERT(appended.index == state().applied.next(), "the log and the state disagree on the index",
             appended.index.value, state().applied.value);
   Applied applied = apply(parts_.state, appended.index, command);
@@ -171,9 +180,7 @@ void Driver::wakeWaiters() {
 
 void Driver::end(const kj::Exception& why) {
   if (ended_ != nullptr) return;
-  kj::Exception unknown =
-      KJ_EXCEPTION(DISCONNECTED, "E0709 outcome unknown: this coordinator no longer leads",
-                   why.getDescription());
+  kj::Exception unknown = outcomeUnknown(why.getDescription());
   parts_.facts.fencedAttempts += inFlight_.size();
   for (auto& [index, waiter] : waiters_) waiter.fulfiller->reject(kj::cp(unknown));
   waiters_.clear();

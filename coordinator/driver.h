@@ -117,7 +117,8 @@ class Driver {
     kj::Own<kj::PromiseFulfiller<void>> fulfiller;
   };
 
-  LogIndex take(const Command& command);
+  // Nothing when the leadership is over, though we have not been told yet.
+  std::optional<LogIndex> take(const Command& command);
   void commit(const Batch& batch, const LogPosition& position);
   void store(const Batch& batch, const LogPosition& position);
   void noteHash();

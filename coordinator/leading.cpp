@@ -1,7 +1,5 @@
 #include "coordinator/leading.h"
 
-#include "base/kj_time.h"
-
 #include <kj/debug.h>
 
 namespace muster::coordinator {
@@ -61,16 +59,8 @@ Co<failover::LeadershipEnded> Leading::serveCo() {
   parts_.facts.stage = Stage::SERVING;
   parts_.env.logger.info("serving",
                          {{"epoch", leadership_->epoch()}, {"index", *index}, {"reason", reason_}});
-  co_await service_->reconciler.run().exclusiveJoin(proveCo().asPromise());
+  co_await service_->reconciler.run();
   KJ_FAIL_ASSERT("the leader's work ended by itself");
-}
-
-Co<void> Leading::proveCo() {
-  for (;;) {
-    Duration age = parts_.env.clock.steadyNow() - leadership_->lastCommittedCheckSent();
-    if (age >= CHECK_EVERY) co_await leadership_->barrier();
-    co_await parts_.env.timer.afterDelay(toKj(CHECK_EVERY / 2));
-  }
 }
 
 void Leading::resign(std::string why) {

@@ -19,9 +19,6 @@
 
 namespace muster::coordinator {
 
-// How often an idle leader proves that it still leads, so that leases can be extended.
-constexpr Duration CHECK_EVERY = 200_ms;
-
 class Leading {
  public:
   struct Parts {
@@ -60,7 +57,6 @@ class Leading {
   struct Service;  // what runs while serving
 
   Co<failover::LeadershipEnded> serveCo();
-  Co<void> proveCo();
 
   Parts parts_;
   kj::Own<failover::Leadership> leadership_;

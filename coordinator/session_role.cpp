@@ -70,6 +70,11 @@ Co<void> SessionRole::runCo() {
   leading_ = kj::heap<Leading>(parts_.leading, kj::mv(leadership), elected.reason);
   auto ended = co_await leading_->run();
   env().logger.info("leadership over", {{"epoch", elected.view.epoch}, {"why", ended.text}});
+  KJ_REQUIRE(
+      ended.why != failover::LeadershipEnd::STORE_FAULT,
+      "E0705 the coordination service contradicts itself; nothing is appended until somebody "
+      "looks",
+      ended.text.c_str());
   kj::throwFatalException(KJ_EXCEPTION(DISCONNECTED, "the leadership is over", ended.text.c_str()));
 }
 

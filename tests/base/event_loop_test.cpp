@@ -98,12 +98,8 @@ TEST_F(EventLoopTest, stoppedTimerAndWatcherStaySilent) {
   EXPECT_EQ(calls, 0);
 }
 
-constexpr int SPIN_MAX = 300'000;  // a starved loop runs through all of them
-
-Co<int> spin(bool& stop) {
-  int turns = 0;
-  for (; !stop && turns < SPIN_MAX; turns++) co_await kj::evalLater([] {});
-  co_return turns;
+Co<void> spin(bool& stop) {
+  while (!stop) co_await kj::evalLater([] {});
 }
 
 TEST_F(EventLoopTest, busyQueueDoesNotStarveTimersAndInput) {
@@ -117,7 +113,7 @@ TEST_F(EventLoopTest, busyQueueDoesNotStarveTimersAndInput) {
   within(kj::mv(readable.promise));
   within(loop.timer().afterDelay(2 * kj::MILLISECONDS));
   stop = true;
-  EXPECT_LT(within(kj::mv(spinning)), SPIN_MAX);
+  within(kj::mv(spinning));
 }
 
 TEST_F(EventLoopTest, idleLoopMakesNoTurns) {
