@@ -4,14 +4,14 @@
 
 #include "base/ids.h"
 #include "base/units.h"
+#include "coordinator/core/limits.h"
 
 #include <map>
 #include <optional>
 
 namespace muster::coordinator {
 
-constexpr Duration LEASE = 6_s;
-constexpr Duration TAKEOVER_GRANT = LEASE + LEASE / 5;  // a full lease + 20 %
+constexpr Duration TAKEOVER_GRANT = TAKEOVER_LEASE;
 
 // The leader's book of leases, in cluster time, of one leadership.
 class LeaseBook {

@@ -1,5 +1,7 @@
 #include "coordinator/observed_keeper.h"
 
+#include "coordinator/core/time_math.h"
+
 #include <algorithm>
 
 namespace muster::coordinator {
@@ -29,7 +31,8 @@ ObservedKeeper::~ObservedKeeper() noexcept(false) { registry_.unsubscribe(); }
 
 Duration ObservedKeeper::extendLease(const NodeName& node, Instant checkSent) {
   Duration remaining = leases_.extend(node, checkSent, clock_.now());
-  observed_.nodes[node].leaseEnd = leases_.end(node);
+  Instant& leaseEnd = observed_.nodes[node].leaseEnd;
+  leaseEnd = std::max(leaseEnd, leases_.end(node));
   return remaining;
 }
 
@@ -69,8 +72,10 @@ void ObservedKeeper::reported(const NodeName& node) {
   auto& observed = observed_.nodes[node];
   auto ranks = byRef(attachment->ranks);
   auto obeyed = std::max(observed.obeyed, attachment->obeyed);
-  bool news = ranks != observed.ranks || obeyed != observed.obeyed;
+  bool news = ranks != observed.ranks || obeyed != observed.obeyed ||
+              attachment->obeyed != observed.reported;
   observed.ranks = std::move(ranks);
+  observed.reported = attachment->obeyed;
   observed.obeyed = obeyed;
   if (news) changed();
 }
@@ -90,8 +95,10 @@ void ObservedKeeper::take(const NodeName& node, const Attachment& attachment) {
   observed.agent = attachment.hello.incarnation;
   observed.hello = attachment.hello.node;
   observed.brokenSince = std::nullopt;
-  observed.leaseEnd = leases_.end(node);
+  // An attach is as good a sign of life as a heartbeat.
+  observed.leaseEnd = std::max(leases_.end(node), later(clock_.now(), LEASE));
   observed.ranks = byRef(attachment.ranks);
+  observed.reported = attachment.obeyed;
   observed.obeyed =
       attachment.obeyed;  // of this incarnation's own store; may be lower than what we sent before
   observed.sent = {};     // what was sent over the older connection may never have arrived

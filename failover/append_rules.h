@@ -10,9 +10,6 @@
 
 namespace muster::failover {
 
-// A command and the batch round it must fit into one request; this leaves room for the latter.
-constexpr uint64_t COMMAND_BYTES_MAX = REQUEST_BYTES_MAX - 4096;
-
 enum class AppendOutcome {
   COMMITTED,
   UNKNOWN,              // it may have happened or may yet happen: send the same again, nothing new

@@ -30,6 +30,9 @@ struct BatchTimes {
   WallTime wallTime;
 };
 
+// A command and the batch round it must fit into one request; this leaves room for the latter.
+constexpr uint64_t COMMAND_BYTES_MAX = REQUEST_BYTES_MAX - 4096;
+
 struct AppendOptions {
   Bytes batchBytesMax{64 *
                       1024};  // a batch is cut here; a single command may be larger, up to 512 KiB
@@ -47,7 +50,7 @@ class Leadership {
   // Appends one command behind everything appended before. The index it will have is known at once;
   // the promise resolves when it is committed, in order. It is rejected with DISCONNECTED when the
   // leadership ends before the outcome is known ("outcome unknown") and never later resolved.
-  // Refuses above 512 KiB (FAILED).
+  // Refuses above COMMAND_BYTES_MAX (FAILED).
   struct Appended {
     LogIndex index;
     kj::Promise<void> committed;

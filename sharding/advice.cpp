@@ -10,8 +10,8 @@
 namespace muster::sharding {
 namespace {
 
-constexpr size_t OWNERS_TRIED_MAX = 32;
-constexpr uint64_t CONTEXT_STEP = 256;  // tokens; advice names round numbers
+constexpr size_t CHANGES_TRIED_MAX = 32;  // of each kind; each costs a search
+constexpr uint64_t CONTEXT_STEP = 256;    // tokens; advice names round numbers
 constexpr uint32_t WORLD_ADVISED_MAX = 4096;
 
 using Fixes = std::vector<std::string>;
@@ -61,10 +61,12 @@ ClusterView without(ClusterView cluster, const std::string& owner) {
 Fixes openNodes(const ReplicaPlanner& planner, const ClusterView& cluster,
                 const std::vector<Cut>& cuts) {
   Fixes fixes;
-  for (size_t i = 0; i < cluster.nodes.size(); ++i) {
+  size_t tried = 0;
+  for (size_t i = 0; i < cluster.nodes.size() && tried < CHANGES_TRIED_MAX; ++i) {
     const auto& node = cluster.nodes[i];
     bool canOpen = node.closed == "cordoned" || node.closed == "drained";
     if (!canOpen) continue;
+    ++tried;
     ClusterView opened = cluster;
     opened.nodes[i].closed.clear();
     opened.nodes[i].closedDetail.clear();
@@ -282,9 +284,10 @@ std::vector<std::string> whatWouldFree(const ReplicaPlanner& planner, const Clus
   const auto& deployment = planner.deployment();
   auto owners = ownersOf(cluster, deployment.tenant.value + "/" + deployment.name.value);
   std::vector<std::tuple<uint64_t, std::string>> order;
+  order.reserve(owners.size());
   for (const auto& [name, owner] : owners) order.emplace_back(owner.devices, name);
   std::sort(order.begin(), order.end());
-  order.resize(std::min(order.size(), OWNERS_TRIED_MAX));
+  order.resize(std::min(order.size(), CHANGES_TRIED_MAX));
   for (const auto& [devices, name] : order) {
     if (!planner.find(without(cluster, name), cuts, Occupancy::NOW)) continue;
     const auto& nodes = owners[name].nodes;

@@ -141,6 +141,7 @@ std::string ownersText(const std::vector<const DeviceView*>& devices) {
     }
   }
   std::vector<std::string> parts;
+  parts.reserve(byOwner.size());
   for (const auto& [owner, used] : byOwner) {
     parts.push_back(std::to_string(used.size()) + (parts.empty() ? " used by " : " by ") + owner);
   }

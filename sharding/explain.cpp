@@ -170,6 +170,7 @@ std::vector<Alternative> alternativesTo(const ReplicaPlanner& planner, const Clu
 
 std::string nodesText(const std::vector<NodeVerdict>& nodes) {
   std::vector<std::string> parts;
+  parts.reserve(nodes.size());
   for (const auto& node : nodes) {
     parts.push_back(node.node.value + " " + node.verdict + " (" + node.detail + ")");
   }

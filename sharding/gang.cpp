@@ -79,7 +79,8 @@ class Packer {
         if (site == nullptr) return std::nullopt;
       }
       auto group = takeGroup(*site, memory, wish_.tensor);
-      std::copy(group.begin(), group.end(), ranks.begin() + order[i] * wish_.tensor);
+      size_t firstRank = size_t{order[i]} * wish_.tensor;
+      std::copy(group.begin(), group.end(), ranks.begin() + static_cast<ptrdiff_t>(firstRank));
     }
     return ranks;
   }
@@ -185,6 +186,7 @@ std::vector<std::vector<const NodeView*>> domainsOf(const ClusterView& cluster,
     domains[oneFabric ? fabric : ""].push_back(&node);
   }
   std::vector<std::vector<const NodeView*>> all;
+  all.reserve(domains.size());
   for (auto& [fabric, nodes] : domains) all.push_back(std::move(nodes));
   return all;
 }
@@ -214,6 +216,7 @@ std::optional<std::vector<Seat>> packGang(const ClusterView& cluster, const Gang
   Bytes least = *std::min_element(wish.stageMemory.begin(), wish.stageMemory.end());
   for (const auto& nodes : domainsOf(cluster, wish, occupancy)) {
     std::vector<Site> sites;
+    sites.reserve(nodes.size());
     for (const auto* node : nodes) {
       sites.push_back({node, poolsOf(seatsOf(*node, wish, least, occupancy), scope)});
     }

@@ -1,9 +1,22 @@
 #include "sharding/memory_model.h"
 
 #include <algorithm>
+#include <initializer_list>
 
 namespace muster::sharding {
 namespace {
+
+// More than any device has; what a foreign config multiplies up to stops here rather than wrapping
+// round to little.
+constexpr uint64_t MEMORY_MAX = 1ull << 60;
+
+uint64_t product(std::initializer_list<uint64_t> factors) {
+  uint64_t value = 1;
+  for (uint64_t factor : factors) {
+    if (__builtin_mul_overflow(value, factor, &value) || value > MEMORY_MAX) return MEMORY_MAX;
+  }
+  return value;
+}
 
 constexpr uint64_t FLOAT_BYTES = 4;  // the CPU backend computes in single precision
 
@@ -29,7 +42,7 @@ Bytes activationBytes(const ModelSpec& spec, const ShardPlan& plan, bool isLastS
   uint64_t perToken = 2 * spec.hidden + std::max(attention, feedForward);
   uint64_t scores = spec.heads / plan.tensor * contextTokens;  // of one query token at a time
   uint64_t logits = isLastStage ? spec.vocabulary * SEQUENCES_MIN : 0;
-  return Bytes{(tokens * perToken + scores + logits) * FLOAT_BYTES};
+  return Bytes{product({tokens * perToken + scores + logits, FLOAT_BYTES})};
 }
 
 }  // namespace
@@ -52,8 +65,8 @@ RankMemory estimateRank(const ModelSpec& spec, const ShardPlan& plan, uint32_t r
   uint64_t cached = std::min(contextTokens, spec.slidingWindow.value_or(contextTokens));
   RankMemory memory;
   memory.weights = weights;
-  memory.kvCache = Bytes{layersOfStage(spec, plan, stage) * kvBytesPerToken(spec, plan.tensor) *
-                         cached * SEQUENCES_MIN};
+  memory.kvCache = Bytes{product({layersOfStage(spec, plan, stage),
+                                  kvBytesPerToken(spec, plan.tensor), cached, SEQUENCES_MIN})};
   memory.activations = activationBytes(spec, plan, stage + 1 == plan.pipeline, contextTokens);
   memory.overhead = PROCESS_OVERHEAD + BUFFER_OVERHEAD;
   return memory;

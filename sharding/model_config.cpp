@@ -29,7 +29,8 @@ constexpr Architecture ARCHITECTURES[] = {
 };
 
 // Far above any model, and low enough that no product of two of them and an element size overflows.
-constexpr uint64_t WIDTH_MAX = 1u << 24;
+constexpr uint64_t VOCABULARY_MAX = 1u << 24;
+constexpr uint64_t WIDTH_MAX = 1u << 22;
 constexpr uint64_t LAYERS_MAX = 1u << 14;
 constexpr uint64_t POSITIONS_MAX = 1ull << 32;
 
@@ -159,7 +160,7 @@ void readFamilyRules(Fields& fields, ModelSpec& spec) {
 }
 
 void readSizes(Fields& fields, ModelSpec& spec) {
-  spec.vocabulary = fields.count("vocab_size", WIDTH_MAX);
+  spec.vocabulary = fields.count("vocab_size", VOCABULARY_MAX);
   spec.hidden = fields.count("hidden_size", WIDTH_MAX);
   spec.intermediate = fields.count("intermediate_size", WIDTH_MAX);
   spec.layers = fields.count("num_hidden_layers", LAYERS_MAX);
@@ -177,6 +178,10 @@ void readSizes(Fields& fields, ModelSpec& spec) {
                   std::to_string(spec.heads) + " heads, and head_dim is missing");
   }
   spec.headSize = headSize.value_or(spec.hidden / spec.heads);
+  if (spec.heads * spec.headSize > WIDTH_MAX) {
+    fields.refuse(std::to_string(spec.heads) + " heads of " + std::to_string(spec.headSize) +
+                  " are wider than " + std::to_string(WIDTH_MAX));
+  }
   if (spec.heads % spec.kvHeads != 0) {
     fields.refuse("num_attention_heads " + std::to_string(spec.heads) +
                   " is not a multiple of num_key_value_heads " + std::to_string(spec.kvHeads));

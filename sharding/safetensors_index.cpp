@@ -95,6 +95,7 @@ Result<std::vector<TensorInfo>> gatherTensors(const std::vector<SafetensorsHeade
     }
   }
   std::vector<TensorInfo> all;
+  all.reserve(tensors.size());
   for (auto& [name, tensor] : tensors) all.push_back(std::move(tensor));
   if (index == nullptr) return all;
   for (const auto& [tensor, file] : index->fileOfTensor) {

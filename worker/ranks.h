@@ -1,4 +1,5 @@
-// The ranks of this node as the agent sees them: told what shall run, says what does. The simulation has its twin.
+// The ranks of this node as the agent sees them: told what shall run, says what does. The
+// simulation has its twin.
 #pragma once
 
 #include "base/result.h"
@@ -22,14 +23,16 @@ class Ranks {
  public:
   virtual ~Ranks() noexcept(false) = default;
 
-  // The whole desired set. Ranks that are in it and do not exist are started; ranks that exist and are not in it are
-  // stopped, and are gone from reports() once their process has ended. A repeat does nothing.
+  // The whole desired set. Ranks that are in it and do not exist are started; ranks that exist and
+  // are not in it are stopped, and are gone from reports() once their process has ended. A repeat
+  // does nothing.
   virtual void obey(std::vector<Assignment> assignments) = 0;
 
   // Everything that runs, or has ended and is still wanted; by ref.
   virtual std::vector<RankReport> reports() const = 0;
 
-  // Resolves at the next change that a leader should hear at once: a phase, a rendezvous, a rank that is gone.
+  // Resolves at the next change that a leader should hear at once: a phase, a rendezvous, a rank
+  // that is gone.
   virtual kj::Promise<void> changed() = 0;
 
   // The last lines of a rank's output, at most `linesMax`.

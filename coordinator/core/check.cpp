@@ -1,5 +1,8 @@
 #include "coordinator/core/check.h"
 
+#include <set>
+#include <string_view>
+
 namespace muster::coordinator {
 namespace {
 
@@ -11,8 +14,20 @@ std::optional<Refusal> checkLeader(const State& state, const LeaderStarted& body
 }
 
 std::optional<Refusal> checkModel(const ModelRecorded& body) {
-  if (!body.manifest.source.empty() && !body.manifest.digest.empty()) return std::nullopt;
-  return Refusal{RefusalCode::INVALID_VALUE, "a model's manifest names its source and its digest"};
+  const ModelManifest& manifest = body.manifest;
+  if (manifest.source.empty() || manifest.digest.empty()) {
+    return Refusal{RefusalCode::INVALID_VALUE,
+                   "a model's manifest names its source and its digest"};
+  }
+  std::set<std::string_view> files;
+  for (const auto& file : manifest.files) files.insert(file.name);
+  for (const auto& tensor : manifest.tensors) {
+    if (files.contains(tensor.file)) continue;
+    return Refusal{RefusalCode::MODEL_FILE_CORRUPT, "tensor " + tensor.name + " of " +
+                                                        manifest.source + " is in " + tensor.file +
+                                                        ", which the model does not have"};
+  }
+  return std::nullopt;
 }
 
 struct Checker {

@@ -17,8 +17,9 @@ struct ObservedNode {
   std::optional<NodeInfo> hello;  // description of the newest hello in this epoch
   std::optional<Instant>
       brokenSince;   // the connection of this leadership broke and has not come back
-  Instant leaseEnd;  // leader's view: set at the attach, moved on by each heartbeat
+  Instant leaseEnd;  // leader's view: a full lease from the attach, moved on by each heartbeat
   std::map<RankRef, RankReport> ranks;  // of the newest hello or heartbeat
+  OrderStamp reported;                  // newest order it had stored when it reported `ranks`
   OrderStamp obeyed;                    // newest order the agent has stored
   OrderStamp sent;  // newest order sent to it over the present connection; zero after an attach
 };

@@ -69,13 +69,22 @@ Severity severityOf(DeploymentPhase phase) {
   return bad ? Severity::WARNING : Severity::INFO;
 }
 
-template <class Phase>
-std::string enteredMessage(const PhaseView<Phase>& view, Phase before, Duration inIt) {
+// Which ranks are awaited changes too often for an event; what is wrong does not.
+std::string enteredMessage(const PhaseView<ReplicaPhase>& view, ReplicaPhase before,
+                           Duration inIt) {
   std::string text =
       "after " + toAge(std::max(inIt, Duration{})) + " " + std::string(toText(before));
-  if (view.reason != Reason::NONE) text += "; " + std::string(toText(view.reason));
-  if (!view.message.empty()) text += (view.reason != Reason::NONE ? ": " : "; ") + view.message;
+  if (view.reason != Reason::NONE) {
+    text += "; " + std::string(toText(view.reason)) + ": " + view.message;
+  }
   return text;
+}
+
+std::string enteredMessage(const PhaseView<DeploymentPhase>& view, DeploymentPhase before,
+                           Duration inIt) {
+  std::string text =
+      "after " + toAge(std::max(inIt, Duration{})) + " " + std::string(toText(before));
+  return view.message.empty() ? text : text + "; " + view.message;
 }
 
 }  // namespace
@@ -124,10 +133,11 @@ PhaseView<DeploymentPhase> phaseOfReplicas(const DeploymentState& deployment) {
 void setReplicaPhase(Change& change, DeploymentState& deployment, ReplicaNumber number,
                      PhaseView<ReplicaPhase> view) {
   ReplicaState& replica = deployment.replicas.at(number);
-  bool entered = replica.phase != view.phase || replica.reason != view.reason;
-  if (!entered && replica.message == view.message) return;
+  bool otherReason = replica.reason != view.reason;
+  if (replica.phase == view.phase && !otherReason && replica.message == view.message) return;
+  bool isNews = replica.phase != view.phase || (otherReason && view.reason != Reason::NONE);
   change.touch(ReplicaKey{deployment.uid, number});
-  if (entered) {
+  if (isNews) {
     change.addEvent(severityOf(view.phase), std::string(toText(view.phase)),
                     replicaName(deployment, number), deployment.spec.tenant.value,
                     enteredMessage(view, replica.phase, elapsed(replica.since, change.now)));

@@ -30,7 +30,6 @@ ReplicaWaiting waitingFor(DeploymentUid uid, ReplicaNumber number,
                          .message = refused.refusal.text,
                          .verdicts = {},
                          .fixes = refused.refusal.fixes};
-  if (!refused.wants.empty()) waiting.message += "; wants " + refused.wants;
   for (const auto& node : refused.nodes) {
     waiting.verdicts.push_back({node.node, node.verdict, node.detail});
   }

@@ -29,15 +29,17 @@ RankProgressed progressOf(const RankReport& report) {
           .firstError = report.firstError};
 }
 
-// The agent has stored an order of this epoch that was made at `index` or after it.
-bool obeysSince(const Look& look, const ObservedNode& seen, LogIndex index) {
-  return seen.obeyed.token == look.observed.token && seen.obeyed.index >= index;
+// When it reported its ranks the agent had stored an order of this epoch that was made at `index`
+// or after it.
+bool obeyedSince(const Look& look, const ObservedNode& seen, LogIndex index) {
+  return seen.reported.token == look.observed.token && seen.reported.index >= index;
 }
 
 // A process we know of and the agent no longer does, though it was told to keep it: it died unseen.
 bool hasVanished(const Look& look, const ObservedNode& seen, const PlacedGeneration& generation,
                  const RankState& known) {
-  return known.pid != 0 && !hasEnded(known.phase) && obeysSince(look, seen, generation.placedIndex);
+  return known.pid != 0 && !hasEnded(known.phase) &&
+         obeyedSince(look, seen, generation.placedIndex);
 }
 
 void reconcileCurrent(Look& look, const ObservedNode& seen, const RankRef& ref,
@@ -64,11 +66,12 @@ void reconcileCurrent(Look& look, const ObservedNode& seen, const RankRef& ref,
   }
 }
 
-// Only an agent that has taken an order without the rank cannot start it any more.
+// Only an agent that had taken an order without the rank before it reported cannot start it any
+// more.
 bool isReleased(const Look& look, const ObservedNode& seen, const RankRef& ref) {
   auto retired = look.state.retired.find(generationOf(ref));
   if (retired == look.state.retired.end()) return false;
-  if (!obeysSince(look, seen, retired->second.retiredIndex)) return false;
+  if (!obeyedSince(look, seen, retired->second.retiredIndex)) return false;
   auto report = seen.ranks.find(ref);
   return report == seen.ranks.end() || hasEnded(report->second.phase);
 }

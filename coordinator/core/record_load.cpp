@@ -209,12 +209,28 @@ void requireWhole(const DeploymentState& deployment) {
   }
 }
 
+// Every record has been read into a thing of its own, and nothing is there that no record was read
+// for.
+void requireComplete(const State& state) {
+  size_t things = 1 + state.nodes.size() + state.models.size() + state.deployments.size() +
+                  state.retired.size() + state.outcomes.size();
+  for (const auto& [uid, deployment] : state.deployments) {
+    things += deployment.replicas.size();
+    for (const auto& [number, replica] : deployment.replicas) {
+      if (replica.current) things += 1 + replica.current->ranks.size();
+    }
+  }
+  KJ_REQUIRE(things == state.recordHashes.size(), "the stored state is not whole", things,
+             state.recordHashes.size());
+}
+
 }  // namespace
 
 State loadState(std::span<const StoredRecord> records) {
   State state;
   for (const auto& record : records) readOne(state, record);
   for (const auto& [uid, deployment] : state.deployments) requireWhole(deployment);
+  requireComplete(state);
   rebuildIndexes(state);
   return state;
 }

@@ -139,7 +139,7 @@ TEST_F(HttpServing, aBodyThatStallsIsEndedAtItsDeadline) {
 }
 
 TEST_F(HttpServing, anIdleConnectionIsClosedWithoutAWord) {
-  start(describing(), {.idleDeadline = 50_ms});
+  start(describing(), {.idleDeadline = 300_ms});
   EXPECT_EQ(talk(""), "");
   auto client = connect();
   client.send(GET);

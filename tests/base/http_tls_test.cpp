@@ -26,10 +26,7 @@ class HttpTls : public HttpServerTest {
   ~HttpTls() noexcept override {}
 
  protected:
-  void SetUp() override {
-    start(describing(), {.headDeadline = 2_s, .idleDeadline = 2_s},
-          authority_.issue(Role::COORDINATOR, "co1"));
-  }
+  void SetUp() override { start(describing(), {}, authority_.issue(Role::COORDINATOR, "co1")); }
 
   // Asks through kj's TLS; shows a certificate unless `own` is null.
   std::string ask(const TlsFiles* own, std::string_view words = GET_AND_CLOSE) {
@@ -110,7 +107,7 @@ TEST_F(HttpTls, plainHttpIsNotAnswered) {
 }
 
 TEST_F(HttpTls, aHandshakeThatNeverComesEndsAtItsDeadline) {
-  start(describing(), {.headDeadline = 50_ms}, authority_.issue(Role::COORDINATOR, "co1"));
+  start(describing(), {.headDeadline = 300_ms}, authority_.issue(Role::COORDINATOR, "co1"));
   auto client = connect();
   client.send(std::string_view("\x16\x03\x01", 3));
   EXPECT_EQ(client.readToEnd(), "");

@@ -6,6 +6,7 @@
 #include "base/random.h"
 #include "failover/election.h"
 #include "protocol/codec.h"
+#include "tests/failover/lossy_session.h"
 #include "tests/failover/zk_fixture.h"
 
 #include <memory>
@@ -15,7 +16,7 @@ namespace muster::failover {
 inline const ClusterName CLUSTER{"test"};
 
 struct TestCoordinator {
-  kj::Own<CoordinationSession> session;
+  kj::Own<LossySession> session;
   kj::Own<LogReader> reader;
   kj::Own<Contender> contender;
   kj::Own<Leadership> leadership;
@@ -50,7 +51,7 @@ class Coordinators : public Fixture {
     auto options = this->options(timeout);
     if (server != SIZE_MAX) options.servers = {this->servers.address(server)};
     TestCoordinator made;
-    made.session = this->connect(options);
+    made.session = kj::heap<LossySession>(this->connect(options));
     auto view = this->patience.await(readEpoch(*made.session, paths));
     made.reader =
         kj::heap<LogReader>(*made.session, paths, KJ_ASSERT_NONNULL(view).history, LogPosition{});

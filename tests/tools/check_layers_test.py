@@ -80,6 +80,10 @@ PLANTED = [
     ("long file", {"worker/agent.cpp": "\n" * 501}, ["worker/agent.cpp:1: length"]),
     ("undeclared dependency", {"sharding/CMakeLists.txt": "muster_library(sharding SOURCES gang.cpp)\n"},
      ["sharding/shard_map.h:2: depends", "sharding/shard_map.h:3: depends"]),
+    ("undeclared dependency among the libraries of one folder",
+     {"worker/CMakeLists.txt": "muster_library(worker SOURCES loader.cpp agent.cpp DEPENDS muster::sharding)\n"
+                               "muster_library(worker/ranks SOURCES ranks.cpp)\n",
+      "worker/ranks.cpp": '\n#include "worker/agent.h"\n'}, ["worker/ranks.cpp:2: depends"]),
     ("unused dependency", {"base/CMakeLists.txt": "\nmuster_library(base SOURCES units.cpp DEPENDS muster::sharding)\n"},
      ["base/CMakeLists.txt:2: depends"]),
 ]

@@ -1,0 +1,291 @@
+// Real processes: muster-rank for the native engine, shell scripts for the process engine.
+#include "worker/rank_set.h"
+
+#include "base/event_loop.h"
+#include "base/kj_time.h"
+#include "sharding/model_spec.h"
+#include "sharding/shard_map.h"
+#include "tests/worker/sample_model.h"
+#include "worker/model_inspector.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <signal.h>
+#include <sys/stat.h>
+
+namespace muster::worker {
+namespace {
+
+using testing::HasSubstr;
+
+// Inspects on the spot: a test has no loop to hold up.
+class DirectInspection final : public ModelInspection {
+ public:
+  explicit DirectInspection(std::string root) : roots_({std::move(root)}) {}
+  kj::Promise<Result<ModelManifest>> inspect(std::string source) override {
+    return inspectModel(roots_, source, {"w1"});
+  }
+
+ private:
+  ModelRoots roots_;
+};
+
+class RankSetTest : public testing::Test {
+ protected:
+  RankSetTest() : inspection_(model_.root.string()), processes_(makeProcessRunner(loop_)) {
+    data_ = (model_.root / "data").string();
+    environment_.modelRoots = {model_.root.string()};
+    ranks_ = makeRanks(environment_, data_);
+  }
+  ~RankSetTest() noexcept override {
+    ranks_->obey({});
+    waitFor("all ranks are gone", [&] { return ranks_->reports().empty(); });
+  }
+
+  // Waits for a condition; every change and each 20 ms is a reason to look.
+  void waitFor(const std::string& what, const std::function<bool()>& condition) {
+    auto deadline = clock_.steadyNow() + 40_s;
+    while (!condition()) {
+      ASSERT_LT(clock_.steadyNow(), deadline) << "never happened: " << what << "\n" << describe();
+      ranks_->changed()
+          .exclusiveJoin(loop_.timer().afterDelay(20 * kj::MILLISECONDS))
+          .wait(loop_.waitScope());
+    }
+  }
+  std::string describe() {
+    std::string text;
+    for (const auto& report : ranks_->reports()) {
+      text += folderName(report.ref) + " " + std::string(toText(report.phase)) + " " +
+              report.message + " " + report.firstError + "\n";
+    }
+    return text;
+  }
+  void waitForPhase(ReplicaPhase phase) {
+    waitFor("every rank is " + std::string(toText(phase)), [&] {
+      auto reports = ranks_->reports();
+      return !reports.empty() && std::all_of(reports.begin(), reports.end(),
+                                             [&](const auto& one) { return one.phase == phase; });
+    });
+  }
+  RankReport report(uint32_t rank = 0) {
+    for (const auto& report : ranks_->reports()) {
+      if (report.ref.rank.value == rank) return report;
+    }
+    ADD_FAILURE() << "no rank " << rank;
+    return {};
+  }
+
+  std::vector<Assignment> nativeGang(uint64_t generation = 1) {
+    auto manifest = inspectModel(ModelRoots({model_.root.string()}), model_.source(), {"w1"});
+    std::vector<Assignment> gang;
+    for (uint32_t rank = 0; rank < 4; ++rank) {
+      Assignment one{
+          .ref = {{7}, {0}, {generation}, {rank}}, .tenant = {"default"}, .deployment = {"sample"}};
+      one.worldSize = 4;
+      one.devices = {{rank}};
+      one.modelSource = model_.source();
+      one.manifestDigest = manifest->digest;
+      one.plan = {.tensor = 2, .pipeline = 2, .stageFirstLayer = {0, 2}};
+      one.secret.fill(9);
+      one.timeouts.drain = 2_s;
+      gang.push_back(one);
+    }
+    return gang;
+  }
+  // What a leader does: tells everybody where rank 0 listens.
+  void startNative(std::vector<Assignment> gang) {
+    ranks_->obey(gang);
+    waitFor("rank 0 tells the rendezvous", [&] { return !report(0).rendezvous.empty(); });
+    for (auto& one : gang) one.rendezvous = report(0).rendezvous;
+    ranks_->obey(gang);
+    waitForPhase(ReplicaPhase::READY);
+  }
+  Assignment script(const std::string& text) {
+    Assignment one{.ref = {{8}, {0}, {1}, {0}}, .tenant = {"default"}, .deployment = {"script"}};
+    one.engine.kind = EngineKind::PROCESS;
+    one.engine.command = {"/bin/sh", "-c", text};
+    one.devices = {{0}, {3}};
+    one.timeouts.drain = 1_s;
+    return one;
+  }
+  std::string output(RankRef ref) {
+    auto log = ranks_->readLog(ref, 100).wait(loop_.waitScope());
+    std::string text;
+    for (const auto& line : log.lines) text += line + "\n";
+    return text;
+  }
+
+  SampleModel model_;
+  EventLoop loop_;
+  SystemClock clock_;
+  SystemRandom random_;
+  DirectInspection inspection_;
+  kj::Own<ProcessRunner> processes_;
+  RankEnvironment environment_{.timer = loop_.timer(),
+                               .clock = clock_,
+                               .random = random_,
+                               .network = loop_.network(),
+                               .processes = *processes_,
+                               .inspection = inspection_,
+                               .log = Logger({.level = LogLevel::ERROR}),
+                               .rankBinary = std::string(MUSTER_BINARY_DIR) + "/muster-rank",
+                               .modelRoots = {},
+                               .address = "127.0.0.1"};
+  std::string data_;
+  kj::Own<Ranks> ranks_;
+};
+
+TEST_F(RankSetTest, aNativeGangLoadsMeetsAndIsReady) {
+  startNative(nativeGang());
+  uint64_t bytes = 0;
+  for (uint32_t rank = 0; rank < 4; ++rank) {
+    auto one = report(rank);
+    uint64_t sum = 0;
+    for (const auto& slice : one.slices) {
+      sum += slice.bytes;
+      EXPECT_EQ(slice.checksum.size(), 16u);
+    }
+    EXPECT_EQ(one.loaded.count, sum);
+    EXPECT_EQ(one.loaded, one.total);
+    EXPECT_GT(one.pid, 0u);
+    bytes += sum;
+  }
+  EXPECT_GE(bytes, std::filesystem::file_size(model_.weights(1)));
+  EXPECT_EQ(report(0).joined.size(), 4u);
+}
+
+TEST_F(RankSetTest, aNewAgentAdoptsTheSameProcesses) {
+  auto gang = nativeGang();
+  startNative(gang);
+  std::map<uint32_t, uint32_t> pids;
+  for (uint32_t rank = 0; rank < 4; ++rank) pids[rank] = report(rank).pid;
+  ranks_ = nullptr;
+  ranks_ = makeRanks(environment_, data_);
+  ranks_->obey(gang);
+  waitForPhase(ReplicaPhase::READY);
+  for (uint32_t rank = 0; rank < 4; ++rank) {
+    EXPECT_EQ(report(rank).pid, pids[rank]);
+    EXPECT_FALSE(report(rank).slices.empty());
+  }
+}
+
+TEST_F(RankSetTest, aKilledRankFailsAndItsGroupNotices) {
+  auto gang = nativeGang();
+  startNative(gang);
+  ASSERT_EQ(::kill(static_cast<pid_t>(report(2).pid), SIGKILL), 0);
+  waitFor("rank 2 failed", [&] { return report(2).phase == ReplicaPhase::FAILED; });
+  EXPECT_EQ(report(2).reason, Reason::RANK_CRASHED);
+  EXPECT_THAT(report(2).message, HasSubstr("signal 9"));
+  waitFor("rank 0 says who left", [&] { return report(0).message.find("rank 2 left") == 0; });
+}
+
+TEST_F(RankSetTest, ranksNoLongerWantedEndAndLeaveNoFolder) {
+  startNative(nativeGang());
+  auto pid = static_cast<pid_t>(report(1).pid);
+  ranks_->obey({});
+  waitFor("all ranks are gone", [&] { return ranks_->reports().empty(); });
+  EXPECT_EQ(::kill(pid, 0), -1);
+  EXPECT_TRUE(std::filesystem::is_empty(data_ + "/ranks"));
+}
+
+TEST_F(RankSetTest, anOlderGenerationIsStoppedWhenTheNextIsOrdered) {
+  startNative(nativeGang(1));
+  auto old = report(0).pid;
+  ranks_->obey(nativeGang(2));
+  waitFor("only the new generation is left", [&] {
+    auto reports = ranks_->reports();
+    return reports.size() == 4 && reports[0].ref.generation.value == 2;
+  });
+  EXPECT_NE(report(0).pid, old);
+}
+
+TEST_F(RankSetTest, aModelThatIsNotTheOnePlannedIsNotLoaded) {
+  auto gang = nativeGang();
+  gang[0].manifestDigest = "0000";
+  ranks_->obey({gang[0]});
+  waitForPhase(ReplicaPhase::FAILED);
+  EXPECT_EQ(report(0).reason, Reason::FETCH_FAILED);
+  EXPECT_THAT(report(0).message, HasSubstr("differs from the model that was planned"));
+  EXPECT_EQ(report(0).pid, 0u);
+}
+
+TEST_F(RankSetTest, secretsAndSocketsAreClosedToOthers) {
+  startNative(nativeGang());
+  struct stat status {};
+  ASSERT_EQ(::stat((data_ + "/ranks/7-0-1-0").c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0700u);
+  ASSERT_EQ(::stat((data_ + "/ranks/7-0-1-0/assignment").c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0600u);
+}
+
+TEST_F(RankSetTest, aProgramFindsItsPlaceInItsEnvironment) {
+  auto one = script("env; exec sleep 1000");
+  one.engine.env = {{"OWN", "x"}};
+  one.worldSize = 2;
+  ranks_->obey({one});
+  waitForPhase(ReplicaPhase::READY);
+  waitFor("it printed", [&] { return output(one.ref).find("WORLD_SIZE") != std::string::npos; });
+  std::string text = output(one.ref);
+  for (const char* line : {"RANK=0", "WORLD_SIZE=2", "MUSTER_DEVICES=0,3", "MASTER_ADDR=127.0.0.1",
+                           "MUSTER_DEPLOYMENT=script", "OWN=x"}) {
+    EXPECT_THAT(text, HasSubstr(line));
+  }
+  EXPECT_THAT(text, testing::Not(HasSubstr("SECRET")));
+  EXPECT_FALSE(report().rendezvous.empty());
+}
+
+TEST_F(RankSetTest, aProgramIsReadyOnceItPrintsTheLine) {
+  std::string gate = (model_.root / "gate").string();
+  ASSERT_EQ(::mkfifo(gate.c_str(), 0600), 0);
+  auto one = script("read line < " + gate + "; echo serving now; exec sleep 1000");
+  one.engine.ready.logLine = "serving now";
+  ranks_->obey({one});
+  waitFor("it runs", [&] { return report().pid != 0; });
+  EXPECT_NE(report().phase, ReplicaPhase::READY);
+  SampleModel::write(gate, "go\n");
+  waitForPhase(ReplicaPhase::READY);
+}
+
+TEST_F(RankSetTest, theFirstErrorOfAProgramIsKept) {
+  auto one = script("echo starting; echo 'RuntimeError: CUDA out of memory'; echo later; exit 3");
+  ranks_->obey({one});
+  waitForPhase(ReplicaPhase::FAILED);
+  EXPECT_EQ(report().reason, Reason::ENGINE_EXITED);
+  EXPECT_THAT(report().message, HasSubstr("exit code 3"));
+  EXPECT_THAT(report().firstError, HasSubstr("CUDA out of memory"));
+}
+
+TEST_F(RankSetTest, aProgramThatGetsNowhereIsStalled) {
+  auto one = script("echo loading; exec sleep 1000");
+  one.engine.ready.logLine = "never printed";
+  one.timeouts.stall = 400_ms;
+  ranks_->obey({one});
+  waitForPhase(ReplicaPhase::FAILED);
+  EXPECT_EQ(report().reason, Reason::RANK_STALLED);
+}
+
+TEST_F(RankSetTest, aProgramThatDoesNotExistIsNamed) {
+  auto one = script("");
+  one.engine.command = {"/no/such/program"};
+  ranks_->obey({one});
+  waitForPhase(ReplicaPhase::FAILED);
+  EXPECT_THAT(report().message, HasSubstr("/no/such/program"));
+}
+
+TEST_F(RankSetTest, aProgramThatIgnoresSigtermIsKilled) {
+  auto one = script("trap '' TERM; echo up; while :; do sleep 1000; done");
+  one.engine.ready.logLine = "up";
+  ranks_->obey({one});
+  waitForPhase(ReplicaPhase::READY);
+  auto pid = static_cast<pid_t>(report().pid);
+  ranks_->obey({});
+  waitFor("it is gone", [&] { return ranks_->reports().empty(); });
+  EXPECT_EQ(::kill(pid, 0), -1);
+}
+
+}  // namespace
+}  // namespace muster::worker

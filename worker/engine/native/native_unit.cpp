@@ -1,0 +1,196 @@
+// The agent's side of a native rank: finds the model, starts muster-rank, hands it its task, asks
+// how it goes.
+#include "base/co.h"
+#include "base/kj_time.h"
+#include "base/rpc.h"
+#include "base/unix_control.h"
+#include "protocol/codec.h"
+#include "protocol/rank.capnp.h"
+#include "worker/rank_unit.h"
+#include "worker/short_socket_path.h"
+#include "worker/stall_watch.h"
+
+#include <utility>
+
+namespace muster::worker {
+namespace {
+
+constexpr Duration ASK_INTERVAL = 100_ms;        // while it starts
+constexpr Duration ASK_INTERVAL_READY = 500_ms;  // once it is Ready
+constexpr Duration ANSWER_DEADLINE = 5_s;
+constexpr Duration SOCKET_DEADLINE = 20_s;  // a loaded machine may take its time to start a process
+
+class NativeUnit final : public RankUnit {
+ public:
+  using RankUnit::RankUnit;
+
+  void meet(const std::string& rendezvous) override {
+    if (rendezvous.empty() || assignment_.rendezvous == rendezvous) return;
+    assignment_.rendezvous = rendezvous;
+    if (control_.get() != nullptr) tasks_.add(tellMeeting());
+  }
+
+ protected:
+  kj::Promise<void> run(bool adopted) override { return runCo(adopted); }
+
+  kj::Promise<void> askToLeave() override {
+    if (control_.get() == nullptr) return kj::READY_NOW;
+    return client().stopRequest().send().ignoreResult();
+  }
+
+  RefusalCode exitCode() const override { return RefusalCode::RANK_CRASHED; }
+
+ private:
+  Co<void> runCo(bool adopted) {
+    if (!adopted) {
+      bool found = co_await findModel();
+      if (!found) co_return;
+      bool started = startProcess();
+      if (!started) co_return;
+    }
+    co_await connect();
+    if (over()) co_return;
+    RankReport first = co_await ask();
+    if (first.ref != assignment_.ref) {
+      bool taken = co_await handOver();
+      if (!taken) co_return;
+    } else if (!assignment_.rendezvous.empty()) {
+      co_await tellMeeting();
+    }
+    co_await follow();
+  }
+
+  bool startProcess() {
+    ProcessSpec spec;
+    spec.argv = {environment_.rankBinary, "--control", folder_.controlSocket()};
+    spec.env = {"PATH=/usr/bin:/bin"};
+    spec.cwd = folder_.path();
+    auto spawned = spawn(std::move(spec));
+    if (!spawned) fail(Reason::RANK_CRASHED, spawned.refusal().text);
+    return spawned.ok();
+  }
+
+  // The manifest this rank was planned from, read again from this node's files: the plan fits only
+  // the same model.
+  Co<bool> findModel() {
+    enter(ReplicaPhase::FETCHING, "");
+    auto manifest = co_await environment_.inspection.inspect(assignment_.modelSource);
+    if (!manifest) {
+      fail(Reason::FETCH_FAILED, manifest.refusal().text);
+      co_return false;
+    }
+    if (manifest->digest != assignment_.manifestDigest) {
+      fail(Reason::FETCH_FAILED,
+           assignment_.modelSource + " on this node differs from the model that was planned (" +
+               manifest->digest + " here, " + assignment_.manifestDigest + " there)");
+      co_return false;
+    }
+    manifest_ = std::move(*manifest);
+    co_return true;
+  }
+
+  Co<void> connect() {
+    SteadyTime deadline = environment_.clock.steadyNow() + SOCKET_DEADLINE;
+    for (;;) {
+      bool connected = co_await tryConnect();
+      if (connected || over()) break;
+      KJ_REQUIRE(environment_.clock.steadyNow() < deadline,
+                 "the rank's control socket did not appear", folder_.controlSocket().c_str());
+      co_await environment_.timer.afterDelay(20 * kj::MILLISECONDS);
+    }
+  }
+
+  kj::Promise<bool> tryConnect() {
+    auto socket = kj::heap<ShortSocketPath>(folder_.controlSocket());
+    return connectUnix(environment_.network, socket->path)
+        .attach(kj::mv(socket))
+        .then([this](kj::Own<Connection> connection) {
+          control_ = kj::heap<RpcConnection>(kj::mv(connection), environment_.timer,
+                                             capnp::rpc::twoparty::Side::CLIENT, nullptr);
+          return true;
+        })
+        .catch_([](kj::Exception&&) { return false; });
+  }
+
+  schema::RankControl::Client client() { return control_->bootstrap<schema::RankControl>(); }
+
+  kj::Promise<RankReport> ask() {
+    auto answer = client().statusRequest().send().then(
+        [](capnp::Response<schema::RankControl::StatusResults>&& response) {
+          return decode(response.getReport());
+        });
+    return withDeadline(environment_.timer, ANSWER_DEADLINE, "a rank's status", kj::mv(answer));
+  }
+
+  Co<bool> handOver() {
+    if (manifest_.digest.empty()) {  // adopted before its first agent could hand it over
+      bool found = co_await findModel();
+      if (!found) co_return false;
+    }
+    auto request = client().startRequest();
+    auto task = request.initTask();
+    encode(assignment_, task.initAssignment());
+    encode(manifest_, task.initManifest());
+    task.setListenAddress(environment_.address);
+    task.setJoinTimeoutNs(assignment_.timeouts.ready.nanos);
+    auto roots = task.initModelRoots(static_cast<uint32_t>(environment_.modelRoots.size()));
+    for (uint32_t i = 0; i < roots.size(); ++i) roots.set(i, environment_.modelRoots[i]);
+    auto answer = co_await request.send();
+    Refusal refusal = decode(answer.getRefusal());
+    if (static_cast<uint16_t>(refusal.code) == 0) co_return true;
+    fail(Reason::RANK_CRASHED, refusal.text);
+    co_return false;
+  }
+
+  kj::Promise<void> tellMeeting() {
+    auto request = client().meetRequest();
+    request.setRendezvous(assignment_.rendezvous);
+    return request.send().ignoreResult();
+  }
+
+  // Asks again and again. A rank that neither answers nor gets on within the stall time is failed
+  // by name.
+  Co<void> follow() {
+    StallWatch stall(assignment_.timeouts.stall, environment_.clock.steadyNow());
+    while (!over()) {
+      RankReport told = co_await ask();
+      SteadyTime now = environment_.clock.steadyNow();
+      stall.observe(told.loaded.count, now);
+      take(std::move(told));
+      if (report_.phase != ReplicaPhase::LOADING) stall.progressed(now);
+      if (stall.stalled(now)) {
+        fail(Reason::RANK_STALLED, "no byte was loaded for " + toText(assignment_.timeouts.stall));
+      }
+      Duration pause = report_.phase == ReplicaPhase::READY ? ASK_INTERVAL_READY : ASK_INTERVAL;
+      co_await environment_.timer.afterDelay(toKj(pause));
+    }
+  }
+
+  void take(RankReport told) {
+    if (over()) return;
+    bool news = told.phase != report_.phase || told.rendezvous != report_.rendezvous ||
+                told.message != report_.message || told.joined != report_.joined;
+    if (told.phase == ReplicaPhase::FAILED) {
+      report_.firstError = told.firstError;
+      fail(told.reason, told.message);
+      return;
+    }
+    told.pid = report_.pid;
+    told.processStartTime = report_.processStartTime;
+    report_ = std::move(told);
+    if (news) changed();
+  }
+
+  ModelManifest manifest_;
+  kj::Own<RpcConnection> control_;
+};
+
+}  // namespace
+
+kj::Own<RankUnit> makeNativeUnit(RankEnvironment& environment, RankFolder folder,
+                                 Assignment assignment, kj::Function<void()> onChange) {
+  return kj::heap<NativeUnit>(environment, std::move(folder), std::move(assignment),
+                              kj::mv(onChange));
+}
+
+}  // namespace muster::worker

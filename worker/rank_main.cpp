@@ -1,0 +1,63 @@
+// muster-rank: one rank of the native engine. Started by the agent, which talks to it over its
+// control socket; it outlives the agent and is found again there.
+#include "base/event_loop.h"
+#include "base/rpc.h"
+#include "base/unix_control.h"
+#include "worker/engine/native/native_rank.h"
+#include "worker/engine/native/rank_control.h"
+#include "worker/short_socket_path.h"
+
+#include <kj/debug.h>
+
+#include <cstdio>
+#include <string>
+#include <string_view>
+
+namespace muster::worker {
+namespace {
+
+constexpr int EXIT_USAGE = 2;
+constexpr kj::Duration TASK_DEADLINE = 120 * kj::SECONDS;
+
+// A rank that nobody gave a task has lost its agent at the worst moment; it must not stay for ever.
+kj::Promise<void> leaveWithoutTask(kj::Timer& timer, const NativeRank& rank) {
+  return timer.afterDelay(TASK_DEADLINE).then([&timer, &rank]() -> kj::Promise<void> {
+    if (rank.report().ref == RankRef{}) return kj::READY_NOW;
+    return kj::NEVER_DONE;
+  });
+}
+
+int serve(const std::string& socketPath) {
+  EventLoop loop(TerminationSignals::CAPTURE);
+  SystemRandom random;
+  NativeRank rank(loop.network(), loop.timer(), random);
+  auto stopped = kj::newPromiseAndFulfiller<void>();
+  RpcServer server(loop.timer(), [&](const RpcPeer&) {
+    return schema::RankControl::Client(
+        kj::heap<RankControlServer>(rank, [&] { stopped.fulfiller->fulfill(); }));
+  });
+  ShortSocketPath socket(socketPath);
+  auto listener = listenUnix(loop.network(), socket.path, server.acceptor()).wait(loop.waitScope());
+  auto signalled = loop.onTermination().ignoreResult();
+  stopped.promise.exclusiveJoin(kj::mv(signalled))
+      .exclusiveJoin(leaveWithoutTask(loop.timer(), rank))
+      .wait(loop.waitScope());
+  return 0;
+}
+
+}  // namespace
+}  // namespace muster::worker
+
+int main(int argc, char** argv) {
+  if (argc != 3 || std::string_view(argv[1]) != "--control") {
+    std::fputs("usage: muster-rank --control SOCKET    (started by muster-worker)\n", stderr);
+    return muster::worker::EXIT_USAGE;
+  }
+  kj::_::Debug::setLogLevel(kj::LogSeverity::INFO);
+  int code = 1;
+  auto failed = kj::runCatchingExceptions([&] { code = muster::worker::serve(argv[2]); });
+  KJ_IF_MAYBE (exception, failed) {
+    std::fprintf(stderr, "muster-rank: error: %s\n", exception->getDescription().cStr());
+  }
+  return code;
+}

@@ -1,0 +1,148 @@
+#include "worker/rank_set.h"
+
+#include "base/tasks.h"
+#include "worker/output_tail.h"
+
+#include <kj/debug.h>
+
+#include <map>
+#include <set>
+#include <utility>
+#include <vector>
+
+namespace muster::worker {
+namespace {
+
+class RankSet final : public Ranks {
+ public:
+  RankSet(RankEnvironment& environment, std::string dataDir)
+      : environment_(environment), folders_(std::move(dataDir)), tasks_("stopping a rank") {}
+
+  void obey(std::vector<Assignment> assignments) override {
+    takeOverFolders();
+    std::set<RankRef> wanted;
+    for (auto& assignment : assignments) wanted.insert(assignment.ref);
+    for (auto& [ref, entry] : entries_) {
+      if (wanted.count(ref) == 0) stop(ref, entry);
+    }
+    for (auto& assignment : assignments) start(assignment);
+  }
+
+  std::vector<RankReport> reports() const override {
+    std::vector<RankReport> reports;
+    for (const auto& [ref, entry] : entries_) reports.push_back(entry.report());
+    return reports;
+  }
+
+  kj::Promise<void> changed() override {
+    auto paf = kj::newPromiseAndFulfiller<void>();
+    waiting_.push_back(kj::mv(paf.fulfiller));
+    return kj::mv(paf.promise);
+  }
+
+  kj::Promise<RankLog> readLog(RankRef ref, uint32_t linesMax) override {
+    RankLog log;
+    auto entry = entries_.find(ref);
+    if (entry != entries_.end()) log.firstError = entry->second.report().firstError;
+    auto output = folders_.outputOf(ref);
+    log.found = entry != entries_.end() || output.has_value();
+    if (output) log.lines = lastLines(*output, linesMax);
+    return log;
+  }
+
+ private:
+  // A rank with its unit, or the report of one that could not even begin.
+  struct Entry {
+    kj::Own<RankUnit> unit;
+    RankReport failure;
+    bool stopping = false;
+    const RankReport& report() const { return unit.get() != nullptr ? unit->report() : failure; }
+  };
+
+  // Brings back what an earlier agent left. Once: later every folder has its entry.
+  void takeOverFolders() {
+    if (tookOver_) return;
+    tookOver_ = true;
+    for (const auto& folder : folders_.list()) {
+      auto assignment = folder.loadAssignment();
+      if (!assignment) {
+        environment_.log.warn("a rank's folder without an assignment is removed",
+                              {{"folder", folder.path()}});
+        folders_.retire(folder);
+        continue;
+      }
+      begin(folder, std::move(*assignment));
+    }
+  }
+
+  void start(const Assignment& assignment) {
+    auto present = entries_.find(assignment.ref);
+    if (present != entries_.end()) {
+      if (present->second.unit.get() != nullptr) present->second.unit->meet(assignment.rendezvous);
+      return;
+    }
+    auto folder = folders_.create(assignment.ref);
+    if (!folder) return couldNotBegin(assignment.ref, folder.refusal());
+    auto saved = folder->saveAssignment(assignment);
+    if (!saved) return couldNotBegin(assignment.ref, saved.refusal());
+    begin(*folder, assignment);
+  }
+
+  void begin(const RankFolder& folder, Assignment assignment) {
+    RankRef ref = assignment.ref;
+    auto make = assignment.engine.kind == EngineKind::NATIVE ? &makeNativeUnit : &makeProcessUnit;
+    auto& entry = entries_[ref];
+    entry.unit = make(environment_, folder, std::move(assignment), [this] { tellChange(); });
+    entry.unit->begin();
+    tellChange();
+  }
+
+  void couldNotBegin(RankRef ref, const Refusal& refusal) {
+    auto& entry = entries_[ref];
+    entry.failure = {.ref = ref,
+                     .phase = ReplicaPhase::FAILED,
+                     .reason = Reason::RANK_CRASHED,
+                     .message = refusal.text,
+                     .firstError = toText(refusal.code) + ": " + refusal.text};
+    tellChange();
+  }
+
+  void stop(RankRef ref, Entry& entry) {
+    if (entry.stopping) return;
+    entry.stopping = true;
+    kj::Promise<void> stopped = kj::READY_NOW;
+    if (entry.unit.get() != nullptr) stopped = entry.unit->stop();
+    // One turn later: the unit's own promise may stand above us, and must not be destroyed from
+    // inside.
+    tasks_.add(stopped.then([this, ref] { return kj::evalLater([this, ref] { forget(ref); }); }));
+  }
+
+  void forget(RankRef ref) {
+    auto entry = entries_.find(ref);
+    if (entry == entries_.end()) return;
+    if (entry->second.unit.get() != nullptr) folders_.retire(entry->second.unit->folder());
+    entries_.erase(entry);
+    tellChange();
+  }
+
+  void tellChange() {
+    auto waiting = kj::mv(waiting_);
+    waiting_.clear();
+    for (auto& fulfiller : waiting) fulfiller->fulfill();
+  }
+
+  RankEnvironment& environment_;
+  RankFolders folders_;
+  bool tookOver_ = false;
+  std::vector<kj::Own<kj::PromiseFulfiller<void>>> waiting_;
+  std::map<RankRef, Entry> entries_;
+  Tasks tasks_;
+};
+
+}  // namespace
+
+kj::Own<Ranks> makeRanks(RankEnvironment& environment, std::string dataDir) {
+  return kj::heap<RankSet>(environment, std::move(dataDir));
+}
+
+}  // namespace muster::worker

@@ -1,0 +1,100 @@
+// One rank of this node from its assignment to its end, whatever its engine: the process, its
+// report, its stop.
+#pragma once
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/process.h"
+#include "base/random.h"
+#include "base/tasks.h"
+#include "protocol/order.h"
+#include "worker/output_tail.h"
+#include "worker/rank_folder.h"
+#include "worker/ranks.h"
+
+#include <kj/async-io.h>
+#include <kj/function.h>
+#include <kj/timer.h>
+
+#include <string>
+#include <vector>
+
+namespace muster::worker {
+
+// What every rank of a node needs; all of it outlives the ranks.
+struct RankEnvironment {
+  kj::Timer& timer;
+  const Clock& clock;
+  Random& random;
+  kj::Network& network;
+  ProcessRunner& processes;
+  ModelInspection& inspection;
+  Logger log;
+  std::string rankBinary;  // muster-rank
+  std::vector<std::string> modelRoots;
+  std::string address;  // IP address of this node, for groups
+};
+
+// Base of the engines' units. A unit is made for a new assignment, or for the process of an earlier
+// agent.
+class RankUnit {
+ public:
+  RankUnit(RankEnvironment& environment, RankFolder folder, Assignment assignment,
+           kj::Function<void()> onChange);
+  virtual ~RankUnit() noexcept(false) = default;
+
+  // Starts a process, or goes on with the one that the folder names. Call once.
+  void begin();
+
+  const RankReport& report() const { return report_; }
+  const RankFolder& folder() const { return folder_; }
+  const Assignment& assignment() const { return assignment_; }
+
+  // Where the group meets, once it is known.
+  virtual void meet(const std::string& rendezvous) = 0;
+  // Ends the process: asks, then SIGTERM, and SIGKILL after the drain time. Resolves when it is
+  // gone.
+  kj::Promise<void> stop();
+
+ protected:
+  // What the engine does from here on. `adopted`: the process runs already.
+  virtual kj::Promise<void> run(bool adopted) = 0;
+  // Asks the engine to leave by itself; SIGTERM follows whatever it says.
+  virtual kj::Promise<void> askToLeave() { return kj::READY_NOW; }
+  virtual RefusalCode exitCode() const = 0;  // what an end without a stop is called
+
+  // Refuses DISK_FULL, or ENGINE_EXITED when the program cannot be started.
+  Result<Done> spawn(ProcessSpec spec);
+  void enter(ReplicaPhase phase, std::string message);
+  // The first failure counts; the process is killed, its output kept.
+  void fail(Reason reason, std::string message);
+  void changed() { onChange_(); }
+  bool over() const { return stopping_ || report_.phase == ReplicaPhase::FAILED; }
+
+  RankEnvironment& environment_;
+  RankFolder folder_;
+  Assignment assignment_;
+  RankReport report_;
+  FirstError firstError_;
+
+ private:
+  std::string causeFromOutput();
+  bool adopt();
+  void watchExit();
+  void ended(ExitStatus status);
+  kj::Promise<void> endProcess();
+
+  kj::Function<void()> onChange_;
+  kj::Own<ChildProcess> process_;
+  bool stopping_ = false;
+
+ protected:
+  Tasks tasks_;
+};
+
+kj::Own<RankUnit> makeNativeUnit(RankEnvironment& environment, RankFolder folder,
+                                 Assignment assignment, kj::Function<void()> onChange);
+kj::Own<RankUnit> makeProcessUnit(RankEnvironment& environment, RankFolder folder,
+                                  Assignment assignment, kj::Function<void()> onChange);
+
+}  // namespace muster::worker
