@@ -31,8 +31,8 @@ ObservedKeeper::~ObservedKeeper() noexcept(false) { registry_.unsubscribe(); }
 
 Duration ObservedKeeper::extendLease(const NodeName& node, Instant checkSent) {
   Duration remaining = leases_.extend(node, checkSent, clock_.now());
-  Instant& leaseEnd = observed_.nodes[node].leaseEnd;
-  leaseEnd = std::max(leaseEnd, leases_.end(node));
+  // A worker that is heard is there, also while no epoch check commits and no lease can be given.
+  observed_.nodes[node].leaseEnd = std::max(leases_.end(node), later(clock_.now(), LEASE));
   return remaining;
 }
 

@@ -16,8 +16,10 @@ struct ObservedNode {
   Incarnation agent;              // of the newest hello
   std::optional<NodeInfo> hello;  // description of the newest hello in this epoch
   std::optional<Instant>
-      brokenSince;   // the connection of this leadership broke and has not come back
-  Instant leaseEnd;  // leader's view: a full lease from the attach, moved on by each heartbeat
+      brokenSince;  // the connection of this leadership broke and has not come back
+  // When it counts as silent: a full lease after it was last heard, and never before the lease it
+  // was given ends.
+  Instant leaseEnd;
   std::map<RankRef, RankReport> ranks;  // of the newest hello or heartbeat
   OrderStamp reported;                  // newest order it had stored when it reported `ranks`
   OrderStamp obeyed;                    // newest order the agent has stored

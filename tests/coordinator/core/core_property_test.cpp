@@ -232,7 +232,136 @@ TEST_P(RandomLog, makesTheSameStateEverywhereAndBreaksNothing) {
   EXPECT_EQ(loaded.hash(), state.hash());
 }
 
+// Bytes that some other version, or a broken disk, has written. What decodes is applied, or
+// rejected, and no more.
+TEST_P(RandomLog, survivesCommandsWithFlippedBits) {
+  SCOPED_TRACE("seed " + std::to_string(GetParam()));
+  State state = emptyState({1, {7, 7}});
+  CommandDrawer drawer(state, GetParam());
+  SeededRandom random(GetParam() * 31);
+  int decoded = 0;
+  for (int i = 0; i < 300; ++i) {
+    ByteString bytes = encodeCommand(drawer.draw());
+    for (uint64_t flips = random.below(4); flips > 0; --flips) {
+      bytes[random.below(bytes.size())] ^= static_cast<char>(1u << random.below(8));
+    }
+    std::optional<Command> command;
+    auto unreadable = kj::runCatchingExceptions([&] { command = decodeCommand(bytes); });
+    if (unreadable != nullptr || !command) continue;  // stops the reader of the log, as it must
+    ++decoded;
+    apply(state, state.applied.next(), *command);
+    ASSERT_THAT(violations(state), IsEmpty()) << "after command " << i;
+  }
+  EXPECT_GT(decoded, 100);
+}
+
 INSTANTIATE_TEST_SUITE_P(Seeds, RandomLog, ::testing::Range<uint64_t>(1, 31));
+
+// Faults at random for a while, then none: everything that can be satisfied becomes Ready, and
+// nothing waits without a stated reason.
+class RandomFaults : public ::testing::TestWithParam<uint64_t> {
+ protected:
+  static constexpr uint32_t NODES = 6;
+
+  ~RandomFaults() noexcept override {}
+
+  void fault() {
+    NodeName name{"w" + std::to_string(random_.below(NODES))};
+    FakeAgent& agent = cluster_.agents.at(name);
+    switch (random_.below(12)) {
+      case 0:
+        if (agent.connected) cluster_.disconnect(name);
+        return;
+      case 1:
+        agent.connected = false;  // hangs, the connection stands
+        return;
+      case 2:
+      case 3:
+        agent.incarnation = random_.guid();  // the agent starts again and adopts
+        return reconnect(name);
+      case 4:
+        agent.incarnation = random_.guid();  // the machine starts again
+        agent.ranks.clear();
+        return reconnect(name);
+      case 5:
+        return failSomeRank(agent);
+      case 6:
+        return newLeader();
+      case 7:
+        cluster_.request(NodeCordoned{name, "test"}).value();
+        return;
+      case 8:
+        cluster_.request(NodeDrainStarted{name, "test", random_.below(2) == 0}).value();
+        return;
+      case 9:
+        cluster_.request(NodeUncordoned{name}).value();
+        return;
+      case 10:
+        cluster_.request(scaleOf("a", 1 + static_cast<uint32_t>(random_.below(3)))).value();
+        return;
+      default:
+        cluster_
+            .request(applyOf(spec("b").devices(2).argument("x", std::to_string(random_.below(9)))))
+            .value();
+        return;
+    }
+  }
+  void reconnect(const NodeName& name) {
+    if (cluster_.observed.nodes.contains(name) && cluster_.agents.at(name).connected) {
+      cluster_.disconnect(name);
+    }
+    cluster_.connect(name);
+  }
+  void failSomeRank(FakeAgent& agent) {
+    if (agent.ranks.empty()) return;
+    auto rank =
+        std::next(agent.ranks.begin(), static_cast<ptrdiff_t>(random_.below(agent.ranks.size())));
+    cluster_.failRank(rank->first, Reason::RANK_CRASHED, "boom");
+  }
+  void newLeader() {
+    cluster_.startLeader(cluster_.state.epoch.next());
+    for (auto& [name, agent] : cluster_.agents) {
+      if (agent.connected) cluster_.connect(name);
+    }
+  }
+  void heal() {
+    for (auto& [name, agent] : cluster_.agents) {
+      reconnect(name);
+      cluster_.request(NodeUncordoned{name}).value();
+    }
+    for (int i = 0; i < 40; ++i) {
+      cluster_.pass(5_s);
+      cluster_.bringUp();
+    }
+  }
+
+  CoreCluster cluster_{GetParam()};
+  SeededRandom random_{GetParam()};
+};
+
+TEST_P(RandomFaults, settleOnceTheyStop) {
+  SCOPED_TRACE("seed " + std::to_string(GetParam()));
+  for (uint32_t i = 0; i < NODES; ++i)
+    cluster_.addNode(node("w" + std::to_string(i)).cpus(2, 4_GiB));
+  cluster_.request(applyOf(spec("a").replicas(2))).value();
+  cluster_.request(applyOf(spec("b").devices(2))).value();
+  cluster_.bringUp();
+  for (int i = 0; i < 60 && !HasFatalFailure(); ++i) {
+    fault();
+    cluster_.pass(Duration{static_cast<int64_t>(random_.below(4'000'000'000))});
+    if (random_.below(2) == 0) cluster_.bringUp();
+  }
+  heal();
+  for (const auto& [uid, deployment] : cluster_.state.deployments) {
+    EXPECT_EQ(deployment.phase, DeploymentPhase::READY)
+        << deployment.spec.name.value << ": " << deployment.message;
+  }
+  EXPECT_THAT(cluster_.state.retired, IsEmpty()) << "devices are held by nothing";
+  EXPECT_FALSE(cluster_.step());
+  EXPECT_EQ(loadState(recordsOf(cluster_.store)), cluster_.state);
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, RandomFaults, ::testing::Range<uint64_t>(1, 31));
 
 // A log of a real life, with everything reconcile does in it.
 TEST(CoreLog, replaysToTheSameBytes) {
