@@ -1,0 +1,159 @@
+#include "tests/support/coordinator_process.h"
+
+#include "base/pki.h"
+
+#include <kj/debug.h>
+
+#include <arpa/inet.h>
+#include <csignal>
+#include <fcntl.h>
+#include <fstream>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace muster::support {
+namespace {
+
+// A port that was free a moment ago.
+uint16_t freePort() {
+  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  KJ_REQUIRE(fd >= 0);
+  KJ_DEFER(close(fd));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  KJ_SYSCALL(bind(fd, reinterpret_cast<sockaddr*>(&address), size));
+  KJ_SYSCALL(getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size));
+  return ntohs(address.sin_port);
+}
+
+// Starts the program with both outputs appended to `output`; it dies with us.
+pid_t spawn(const std::vector<std::string>& arguments, const std::string& output) {
+  std::string program = std::string(MUSTER_BINARY_DIR) + "/muster-coordinator";
+  std::vector<char*> argv = {program.data()};
+  std::vector<std::string> copies = arguments;
+  for (std::string& argument : copies) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  pid_t pid = 0;
+  KJ_SYSCALL(pid = fork());
+  if (pid != 0) return pid;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  int fd = open(output.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+  dup2(fd, 1);
+  dup2(fd, 2);
+  execv(program.c_str(), argv.data());
+  _exit(127);
+}
+
+ProcessEnd await(pid_t pid) {
+  int status = 0;
+  KJ_SYSCALL(waitpid(pid, &status, 0));
+  ProcessEnd end;
+  if (WIFEXITED(status)) end.code = WEXITSTATUS(status);
+  if (WIFSIGNALED(status)) end.signal = WTERMSIG(status);
+  return end;
+}
+
+std::string quotedList(const std::vector<std::string>& texts) {
+  std::string list;
+  for (const std::string& text : texts) list += (list.empty() ? "\"" : ", \"") + text + "\"";
+  return "[" + list + "]";
+}
+
+}  // namespace
+
+CoordinatorProcesses::CoordinatorProcesses(const ClusterName& cluster,
+                                           const std::vector<std::string>& zookeeper, size_t count)
+    : cluster_(cluster) {
+  createCa(folder_.path(), cluster);
+  std::ofstream(folder_ / "digest") << "muster:a secret of tests\n";
+  for (size_t i = 0; i < count; i++) {
+    members_.push_back({"co" + std::to_string(i + 1), freePort(), 0});
+  }
+  for (const Member& member : members_) {
+    certificate({Role::COORDINATOR, member.id});
+    writeConfig(member, zookeeper);
+  }
+}
+
+CoordinatorProcesses::~CoordinatorProcesses() {
+  for (size_t i = 0; i < members_.size(); i++) kill(i);
+}
+
+std::string CoordinatorProcesses::address(size_t member) const {
+  return "127.0.0.1:" + std::to_string(members_.at(member).port);
+}
+
+std::string CoordinatorProcesses::dataDirectory(size_t member) const {
+  return folder_ / (members_.at(member).id + "-data");
+}
+
+std::string CoordinatorProcesses::configPath(size_t member) const {
+  return folder_ / (members_.at(member).id + ".toml");
+}
+
+std::string CoordinatorProcesses::log(size_t member) const {
+  return contentOf(folder_ / (members_.at(member).id + ".log"));
+}
+
+TlsFiles CoordinatorProcesses::certificate(const PeerIdentity& identity) {
+  CertificateRequest request;
+  request.identity = identity;
+  request.cluster = cluster_;
+  return issueCertificate(folder_.path(), request, folder_.path());
+}
+
+void CoordinatorProcesses::writeConfig(const Member& member,
+                                       const std::vector<std::string>& zookeeper) {
+  std::ofstream file(folder_ / (member.id + ".toml"));
+  file << "cluster = \"" << cluster_.value << "\"\nid = \"" << member.id << "\"\n"
+       << "data_dir = \"" << (folder_ / (member.id + "-data")) << "\"\n"
+       << "[zookeeper]\nservers = " << quotedList(zookeeper) << "\ndigest_file = \""
+       << (folder_ / "digest") << "\"\nsession_timeout = \"1s\"\n"
+       << "[rpc]\nlisten = \"127.0.0.1:" << member.port << "\"\n"
+       << "[tls]\nca = \"" << (folder_ / "ca.crt") << "\"\ncertificate = \""
+       << (folder_ / ("coordinator-" + member.id + ".crt")) << "\"\nkey = \""
+       << (folder_ / ("coordinator-" + member.id + ".key")) << "\"\n";
+  for (const Member& peer : members_) {
+    file << "[[peers]]\nid = \"" << peer.id << "\"\naddress = \"127.0.0.1:" << peer.port << "\"\n";
+  }
+}
+
+void CoordinatorProcesses::start(size_t member) {
+  Member& started = members_.at(member);
+  KJ_REQUIRE(started.pid == 0, "it runs", started.id.c_str());
+  started.pid = spawn({"--config", configPath(member)}, folder_ / (started.id + ".log"));
+}
+
+void CoordinatorProcesses::kill(size_t member) {
+  if (members_.at(member).pid == 0) return;
+  signal(member, SIGKILL);
+  await(members_[member].pid);
+  members_[member].pid = 0;
+}
+
+ProcessEnd CoordinatorProcesses::terminate(size_t member) {
+  signal(member, SIGTERM);
+  ProcessEnd end = await(members_.at(member).pid);
+  members_[member].pid = 0;
+  end.output = log(member);
+  return end;
+}
+
+void CoordinatorProcesses::signal(size_t member, int number) {
+  KJ_REQUIRE(members_.at(member).pid != 0, "it does not run", member);
+  ::kill(members_[member].pid, number);
+}
+
+ProcessEnd CoordinatorProcesses::run(const std::vector<std::string>& arguments) {
+  std::string output = folder_ / "run.out";
+  std::filesystem::remove(output);
+  ProcessEnd end = await(spawn(arguments, output));
+  end.output = contentOf(output);
+  return end;
+}
+
+}  // namespace muster::support
