@@ -157,7 +157,7 @@ class ZookeeperSession final : public CoordinationSession {
   void pump(int events);
   void arm();
   void moveTo(SessionState state);
-  void onSessionEvent(int state);
+  void followState();
   void onWatchEvent(uint64_t number);
   void wakeWatches();
   void onWatchdog();
@@ -170,8 +170,6 @@ class ZookeeperSession final : public CoordinationSession {
   Watch& watchOf(const std::string& path);
   WatchResult answerWatch(const std::string& path, int rc, const ::Stat* stat);
 
-  static void onGlobalEvent(zhandle_t* handle, int type, int state, const char* path,
-                            void* context);
   static void onNodeEvent(zhandle_t* handle, int type, int state, const char* path, void* context);
   static void onMulti(int rc, const void* data);
   static void onGet(int rc, const char* value, int size, const ::Stat* stat, const void* data);
@@ -219,10 +217,11 @@ ZookeeperSession::ZookeeperSession(EventLoop& loop, const ZookeeperOptions& opti
   });
   watchdog_ = loop.newOneShotTimer([this] { onWatchdog(); });
 
+  auto ignoreEvent = [](zhandle_t*, int, int, const char*, void*) {};  // see followState()
   std::string hosts;
   for (const std::string& server : options.servers) hosts += (hosts.empty() ? "" : ",") + server;
   zoo_set_debug_level(ZOO_LOG_LEVEL_WARN);
-  handle_ = zookeeper_init2(hosts.c_str(), onGlobalEvent, static_cast<int>(timeoutAsked_.millis()),
+  handle_ = zookeeper_init2(hosts.c_str(), ignoreEvent, static_cast<int>(timeoutAsked_.millis()),
                             nullptr, this, 0,
                             [](const char* message) { KJ_LOG(INFO, "zookeeper client", message); });
   KJ_REQUIRE(handle_ != nullptr, "ZooKeeper client did not start", hosts.c_str(), strerror(errno));
@@ -434,7 +433,7 @@ WatchResult ZookeeperSession::answerWatch(const std::string& path, int rc, const
 }
 
 void ZookeeperSession::onNodeEvent(zhandle_t* handle, int type, int, const char*, void* context) {
-  if (type == ZOO_SESSION_EVENT) return;  // the global watcher hears it too
+  if (type == ZOO_SESSION_EVENT) return;  // followState() finds it out
   auto session = static_cast<ZookeeperSession*>(const_cast<void*>(zoo_get_context(handle)));
   session->onWatchEvent(reinterpret_cast<uint64_t>(context));
 }
@@ -476,6 +475,7 @@ void ZookeeperSession::pump(int events) {
     rc = zookeeper_process(handle_, ZOOKEEPER_READ);
   }
   inPump_ = false;
+  if (is_unrecoverable(handle_) == 0) followState();  // arm() may go one state further
   arm();
 }
 
@@ -489,6 +489,7 @@ void ZookeeperSession::arm() {
   int rc = zookeeper_interest(handle_, &fd, &interest, &wait);
   inPump_ = false;
   if (is_unrecoverable(handle_) != 0) return finish();
+  followState();
   bool usable =
       rc == ZOK && fd >= 0 && interest != 0;  // after an error the number may be of a closed socket
   fd_ = usable ? fd : -1;
@@ -499,26 +500,24 @@ void ZookeeperSession::arm() {
   if (closing_ == Closing::DRAINING) advanceClose();
 }
 
-void ZookeeperSession::onGlobalEvent(zhandle_t*, int type, int state, const char*, void* context) {
-  if (type == ZOO_SESSION_EVENT) static_cast<ZookeeperSession*>(context)->onSessionEvent(state);
-}
-
-void ZookeeperSession::onSessionEvent(int state) {
-  if (state == ZOO_CONNECTED_STATE) {
+// The library's own events of the session do not all arrive: a loss was seen after which it
+// reconnected for ever without having told. So its state is read after every step it makes.
+void ZookeeperSession::followState() {
+  bool connected = zoo_state(handle_) == ZOO_CONNECTED_STATE;
+  if (connected && state_ != SessionState::CONNECTED) {
     sessionId_ = zoo_client_id(handle_)->client_id;
     timeoutGranted_ = 1_ms * zoo_recv_timeout(handle_);
     connects_++;
     if (timeoutGranted_ != timeoutAsked_) {
       KJ_LOG(WARNING,
-             "ZooKeeper granted another session timeout than was asked; its tick time is too long",
+             "ZooKeeper granted another session timeout than was asked; its tick time is wrong",
              timeoutGranted_.millis(), timeoutAsked_.millis());
     }
     moveTo(SessionState::CONNECTED);
-  } else if (state_ != SessionState::ENDED && state != ZOO_EXPIRED_SESSION_STATE &&
-             state != ZOO_AUTH_FAILED_STATE) {
+  } else if (!connected && state_ == SessionState::CONNECTED) {
     moveTo(SessionState::CONNECTING);
     wakeWatches();
-  }  // an end is acted on by arm(), outside of the library's callback
+  }
 }
 
 void ZookeeperSession::moveTo(SessionState state) {
