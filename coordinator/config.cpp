@@ -43,7 +43,8 @@ ConfigSchema makeSchema() {
       key("zookeeper.session_timeout", DURATION, "1s",
           "How long after its end a leader is taken for dead. The service rounds it up to ticks."),
       key("rpc.listen", STRING, "0.0.0.0:7401", "Where workers, clients and coordinators connect."),
-      key("rpc.advertised", STRING, "", "How others reach `rpc.listen`. Empty: as it is."),
+      key("rpc.advertised", STRING, "",
+          "How others reach `rpc.listen`. Empty: as `peers` says for this `id`, or as it listens."),
       key("http.listen", STRING, "", "Where the HTTP API and the metrics are. Empty: nowhere."),
       key("tls.ca", STRING, "/etc/muster/pki/ca.crt", "Whom to trust."),
       key("tls.certificate", STRING, "/etc/muster/pki/coordinator.crt", "Ours: `coordinator/ID`."),
@@ -63,6 +64,18 @@ Result<Done> checkNames(const CoordinatorConfig& config) {
     if (!name) return name.refusal();
   }
   return checkName(config.id.value, NameKind::COORDINATOR);
+}
+
+// How others reach us: as said, or as the list of peers says.
+Result<std::string> advertisedAddress(const CoordinatorConfig& config) {
+  if (!config.rpcAdvertised.empty()) return config.rpcAdvertised;
+  for (const PeerAddress& peer : config.peers) {
+    if (peer.id == config.id) return peer.address;
+  }
+  if (!config.rpcListen.starts_with("0.0.0.0:")) return std::string();
+  return Refusal{.code = RefusalCode::MISSING_FIELD,
+                 .text = "rpc.listen is " + config.rpcListen + ", which nobody can connect to: " +
+                         "give rpc.advertised, or list " + config.id.value + " in peers"};
 }
 
 }  // namespace
@@ -91,6 +104,9 @@ Result<CoordinatorConfig> coordinatorConfig(const ConfigTable& table) {
   config.logFormat = *parseLogFormat(table.text("log.format"));
   auto names = checkNames(config);
   if (!names) return names.refusal();
+  auto advertised = advertisedAddress(config);
+  if (!advertised) return advertised.refusal();
+  config.rpcAdvertised = *advertised;
   return config;
 }
 

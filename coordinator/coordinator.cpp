@@ -186,6 +186,9 @@ kj::Promise<Result<Done>> Coordinator::stepDown(CoordinatorId successor) {
                 "the successor must be another coordinator than " + successor.value});
   }
   KJ_IF_MAYBE (leading, leadership()) {
+    if (leading->serving() && leading->driver().isPaused()) {
+      return Result<Done>(Refusal{RefusalCode::OVERLOADED, "a hand-over is under way already"});
+    }
     if (leading->serving()) {
       return leading->handOver(successor).then([successor](bool done) -> Result<Done> {
         if (done) return Done{};

@@ -181,7 +181,6 @@ void Driver::wakeWaiters() {
 void Driver::end(const kj::Exception& why) {
   if (ended_ != nullptr) return;
   kj::Exception unknown = outcomeUnknown(why.getDescription());
-  parts_.facts.fencedAttempts += inFlight_.size();
   for (auto& [index, waiter] : waiters_) waiter.fulfiller->reject(kj::cp(unknown));
   waiters_.clear();
   inFlight_.clear();

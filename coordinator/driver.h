@@ -100,6 +100,7 @@ class Driver {
   // While paused nothing new is accepted: requests are answered "not leader", to be asked again.
   void pause() { paused_ = true; }
   void resume() { paused_ = false; }
+  bool isPaused() const { return paused_; }
 
   // Ends everything that waits. Called when the leadership is over; nothing is accepted afterwards.
   void end(const kj::Exception& why);

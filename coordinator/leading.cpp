@@ -43,6 +43,9 @@ kj::Promise<failover::LeadershipEnded> Leading::run() {
       .exclusiveJoin(kj::mv(fault))
       .exclusiveJoin(serveCo().asPromise())
       .then([this](failover::LeadershipEnded ended) {
+        // What was in flight is counted by the leadership; this is the check that is due and will
+        // not be made.
+        if (ended.why != failover::LeadershipEnd::HANDED_OVER) parts_.facts.fencedAttempts++;
         driver_.end(KJ_EXCEPTION(DISCONNECTED, ended.text.c_str()));
         return ended;
       });

@@ -18,8 +18,13 @@ constexpr const char* META_KEY = "meta";
 enum Family { DEFAULT, RECORDS, META, HISTORY, AUDIT, FAMILY_COUNT };
 constexpr const char* FAMILY_NAMES[] = {"default", "records", "meta", "history", "audit"};
 
+// A full disk, a quota that is used up, or a limit on the size of files: the same to whoever has to
+// act.
 bool isFull(const rocksdb::Status& status) {
-  return status.IsNoSpace() || status.ToString().find("No space left") != std::string::npos;
+  std::string text = status.ToString();
+  auto says = [&](const char* words) { return text.find(words) != std::string::npos; };
+  return status.IsNoSpace() || says("No space left") || says("quota exceeded") ||
+         says("File too large");
 }
 
 bool isLocked(const rocksdb::Status& status) {

@@ -11,6 +11,7 @@
 #include <csignal>
 #include <functional>
 #include <map>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -245,6 +246,45 @@ TEST(RocksStore, losesNothingThatWasWrittenWhenItsProcessIsKilled) {
     EXPECT_EQ(recordsOf(store).size(), applied + 1);
     EXPECT_EQ(auditOf(store).size(), applied);
   }
+}
+
+// In a child, because the limit is the process's: writes until the limit on file sizes stands for a
+// full disk. Exits with 0 when the refusal says so.
+[[noreturn]] void writeUntilFull(const std::string& folder) {
+  signal(SIGXFSZ, SIG_IGN);
+  rlimit limit{1 << 20, 1 << 20};
+  setrlimit(RLIMIT_FSIZE, &limit);
+  auto failed = kj::runCatchingExceptions([&] {
+    RocksStore store(folder, StoreAccess::READ_WRITE);
+    store.claim(CLUSTER, HISTORY);
+    for (uint64_t number = 1; number <= 1000; number++) {
+      StoreBatch large = batch(number);
+      large.records.push_back({"large/" + std::to_string(number), std::string(10'000, 'x')});
+      store.write(large);
+    }
+  });
+  KJ_IF_MAYBE (why, failed) {
+    _exit(std::string(why->getDescription().cStr()).find("E0707 disk full") != std::string::npos
+              ? 0
+              : 2);
+  }
+  _exit(3);
+}
+
+TEST(RocksStore, saysThatTheDiskIsFullAndKeepsWholeBatches) {
+  TemporaryFolder folder;
+  pid_t pid = fork();
+  if (pid == 0) writeUntilFull(folder / "store");
+  int status = 0;
+  ASSERT_EQ(waitpid(pid, &status, 0), pid);
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  RocksStore store(folder / "store", StoreAccess::READ_WRITE);
+  uint64_t applied = store.meta()->applied.batch.value;
+  EXPECT_GT(applied, 10u);
+  EXPECT_LT(applied, 1000u);
+  EXPECT_EQ(recordsOf(store).at("key"), "value " + std::to_string(applied));
+  EXPECT_EQ(auditOf(store).size(), applied);
 }
 
 TEST(RocksStore, isReadWhileAnotherProcessMayNotWriteIt) {
