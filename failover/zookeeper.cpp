@@ -1,24 +1,24 @@
 // The only file that names ZooKeeper's C API. One session object owns one handle of the
 // single-threaded library and drives it from a descriptor watcher and a timer; the library calls
 // back only from inside our own calls, on the loop.
+// Longer than our files are, because no other file may know that API.
 //
 // What it must get right (each was seen to fail):
 // - The watcher is stopped before, and armed anew after, every zookeeper_process() and
-// zookeeper_interest(): they close
-//   and reopen the socket, often with the same number.
+//   zookeeper_interest(): they close and reopen the socket, often with the same number.
 // - One call of zookeeper_process() handles one packet.
 // - A lone write can hang on an ensemble of 3.8.0 until another request comes: the watchdog sends
-// one.
+//   one.
 // - zookeeper_close() waits up to 1.5 s for a stopped server. So the close request is written by us
-// at a packet boundary,
-//   the end of the connection is awaited on the loop, and the socket is shut down before
-//   zookeeper_close(), which then finds nobody to wait for. After that request the library must
-//   read no more: it asserts on an answer it did not ask.
+//   at a packet boundary, the end of the connection is awaited on the loop, and the socket is shut
+//   down before zookeeper_close(), which then finds nobody to wait for. After that request the
+//   library must read no more: it asserts on an answer it did not ask.
 #include "failover/zookeeper.h"
 
 #include "base/clock.h"
 #include "failover/op_watchdog.h"
 #include "failover/server_list.h"
+#include "failover/watch_table.h"
 
 #include <kj/debug.h>
 #include <zookeeper/zookeeper.h>
@@ -84,6 +84,13 @@ int createMode(CreateMode mode) {
   KJ_UNREACHABLE;
 }
 
+template <class Result>
+Result ended() {
+  Result result;
+  result.code = ZkCode::SESSION_ENDED;
+  return result;
+}
+
 class ZookeeperSession;
 
 // One request under way. The library holds its address and calls back exactly once, at the latest
@@ -139,14 +146,6 @@ class ZookeeperSession final : public CoordinationSession {
   void close() override;
 
  private:
-  // A path somebody watches. The library is given the number, not an address: it may call back long
-  // after we forgot.
-  struct Watch {
-    uint64_t number = 0;
-    uint64_t callsPending = 0;
-    std::vector<kj::Own<kj::PromiseFulfiller<void>>> waiters;
-  };
-
   bool open() const { return handle_ != nullptr && closing_ == Closing::NO; }
   template <class C>
   C& newCall();
@@ -158,8 +157,6 @@ class ZookeeperSession final : public CoordinationSession {
   void arm();
   void moveTo(SessionState state);
   void followState();
-  void onWatchEvent(uint64_t number);
-  void wakeWatches();
   void onWatchdog();
   void startWatchdog();
   void advanceClose();
@@ -167,7 +164,6 @@ class ZookeeperSession final : public CoordinationSession {
   void onCloseReadable();
   void closeHandle();
   void finish();
-  Watch& watchOf(const std::string& path);
   WatchResult answerWatch(const std::string& path, int rc, const ::Stat* stat);
 
   static void onNodeEvent(zhandle_t* handle, int type, int state, const char* path, void* context);
@@ -193,8 +189,7 @@ class ZookeeperSession final : public CoordinationSession {
 
   uint64_t nextNumber_ = 1;
   std::map<uint64_t, kj::Own<Call>> calls_;  // by number, so the oldest comes first
-  std::map<std::string, Watch> watches_;
-  std::map<uint64_t, std::string> watchedPaths_;
+  WatchTable watches_;
 
   RunningMedian latency_;
   uint64_t watchdogKicks_ = 0;
@@ -272,11 +267,7 @@ kj::Promise<MultiResult> ZookeeperSession::multi(std::vector<Op> ops) {
   if (bytes > REQUEST_BYTES_MAX) {
     return KJ_EXCEPTION(FAILED, "a request to ZooKeeper is too large", bytes, REQUEST_BYTES_MAX);
   }
-  if (!open()) {
-    MultiResult ended;
-    ended.code = ZkCode::SESSION_ENDED;
-    return kj::mv(ended);
-  }
+  if (!open()) return ended<MultiResult>();
   auto paf = kj::newPromiseAndFulfiller<MultiResult>();
   MultiCall& call = newCall<MultiCall>();
   call.answer = kj::mv(paf.fulfiller);
@@ -332,11 +323,7 @@ void ZookeeperSession::onMulti(int rc, const void* data) {
 }
 
 kj::Promise<GetResult> ZookeeperSession::get(std::string path) {
-  if (!open()) {
-    GetResult ended;
-    ended.code = ZkCode::SESSION_ENDED;
-    return kj::mv(ended);
-  }
+  if (!open()) return ended<GetResult>();
   auto paf = kj::newPromiseAndFulfiller<GetResult>();
   GetCall& call = newCall<GetCall>();
   call.answer = kj::mv(paf.fulfiller);
@@ -358,11 +345,7 @@ void ZookeeperSession::onGet(int rc, const char* value, int size, const ::Stat* 
 }
 
 kj::Promise<ListResult> ZookeeperSession::list(std::string path) {
-  if (!open()) {
-    ListResult ended;
-    ended.code = ZkCode::SESSION_ENDED;
-    return kj::mv(ended);
-  }
+  if (!open()) return ended<ListResult>();
   auto paf = kj::newPromiseAndFulfiller<ListResult>();
   ListCall& call = newCall<ListCall>();
   call.answer = kj::mv(paf.fulfiller);
@@ -387,34 +370,21 @@ void ZookeeperSession::onList(int rc, const String_vector* names, const void* da
 kj::Promise<WatchResult> ZookeeperSession::watch(std::string path) {
   if (!open()) return answerWatch(path, ZCLOSING, nullptr);
   auto paf = kj::newPromiseAndFulfiller<WatchResult>();
-  Watch& watch = watchOf(path);
-  watch.callsPending++;
   WatchCall& call = newCall<WatchCall>();
   call.path = path;
   call.answer = kj::mv(paf.fulfiller);
-  // The same number for the same path: the library keeps one registration, not one for each of our
-  // looks.
-  auto context = reinterpret_cast<void*>(
-      watch.number);  // NOLINT(performance-no-int-to-ptr): a tag, not an address
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): a tag, not an address
+  auto context = reinterpret_cast<void*>(watches_.asked(path));
   int rc = zoo_awexists(handle_, path.c_str(), onNodeEvent, context, onExists, &call);
   if (rc != ZOK) onExists(rc, nullptr, &call);
   afterSend();
   return kj::mv(paf.promise);
 }
 
-ZookeeperSession::Watch& ZookeeperSession::watchOf(const std::string& path) {
-  Watch& watch = watches_[path];
-  if (watch.number == 0) {
-    watch.number = nextNumber_++;
-    watchedPaths_[watch.number] = path;
-  }
-  return watch;
-}
-
 void ZookeeperSession::onExists(int rc, const ::Stat* stat, const void* data) {
   WatchCall& call = callOf<WatchCall>(data);
   auto owned = call.session.take(call);
-  call.session.watchOf(call.path).callsPending--;
+  call.session.watches_.answered(call.path);
   call.answer->fulfill(call.session.answerWatch(call.path, rc, stat));
 }
 
@@ -422,41 +392,15 @@ WatchResult ZookeeperSession::answerWatch(const std::string& path, int rc, const
   WatchResult result;
   result.code = codeOf(rc);
   if (rc == ZOK && stat != nullptr) result.stat = statOf(*stat);
-  if (rc != ZOK && rc != ZNONODE) return result;  // not watched; `changed` is ready: look again
-  auto paf = kj::newPromiseAndFulfiller<void>();
-  auto& waiters = watchOf(path).waiters;
-  std::erase_if(waiters,
-                [](auto& waiter) { return !waiter->isWaiting(); });  // dropped by their owners
-  waiters.push_back(kj::mv(paf.fulfiller));
-  result.changed = kj::mv(paf.promise);
+  // After a failure nothing is watched, and `changed` stays ready: look again.
+  if (rc == ZOK || rc == ZNONODE) result.changed = watches_.wait(path);
   return result;
 }
 
 void ZookeeperSession::onNodeEvent(zhandle_t* handle, int type, int, const char*, void* context) {
   if (type == ZOO_SESSION_EVENT) return;  // followState() finds it out
   auto session = static_cast<ZookeeperSession*>(const_cast<void*>(zoo_get_context(handle)));
-  session->onWatchEvent(reinterpret_cast<uint64_t>(context));
-}
-
-void ZookeeperSession::onWatchEvent(uint64_t number) {
-  auto path = watchedPaths_.find(number);
-  if (path == watchedPaths_.end()) return;
-  auto watch = watches_.find(path->second);
-  for (auto& waiter : watch->second.waiters) waiter->fulfill();
-  watch->second.waiters.clear();
-  if (watch->second.callsPending > 0)
-    return;  // an answer under way will register this number again
-  watches_.erase(watch);
-  watchedPaths_.erase(path);
-}
-
-// After a loss nobody knows what was missed: everyone looks again. The registrations stay; the
-// library renews them.
-void ZookeeperSession::wakeWatches() {
-  for (auto& [path, watch] : watches_) {
-    for (auto& waiter : watch.waiters) waiter->fulfill();
-    watch.waiters.clear();
-  }
+  session->watches_.fire(reinterpret_cast<uint64_t>(context));
 }
 
 // ---- the connection
@@ -516,7 +460,7 @@ void ZookeeperSession::followState() {
     moveTo(SessionState::CONNECTED);
   } else if (!connected && state_ == SessionState::CONNECTED) {
     moveTo(SessionState::CONNECTING);
-    wakeWatches();
+    watches_.wakeAll();  // nobody knows what was missed
   }
 }
 
@@ -621,12 +565,7 @@ void ZookeeperSession::closeHandle() {
 
 void ZookeeperSession::finish() {
   closeHandle();
-  for (auto& [path, watch] : watches_) {
-    for (auto& waiter : watch.waiters)
-      waiter->reject(KJ_EXCEPTION(DISCONNECTED, "the ZooKeeper session ended"));
-  }
-  watches_.clear();
-  watchedPaths_.clear();
+  watches_.endAll(KJ_EXCEPTION(DISCONNECTED, "the ZooKeeper session ended"));
   moveTo(SessionState::ENDED);
 }
 
