@@ -1,0 +1,39 @@
+// The cluster as a whole, and its coordinators, as JSON objects.
+#pragma once
+
+#include "coordinator/objects/json.h"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace muster::coordinator {
+
+// One coordinator as another sees it.
+struct CoordinatorView {
+  CoordinatorId id;
+  std::string
+      stage;  // "standby", "elected", "caught_up", "serving"; empty when it cannot be reached
+  LogIndex appliedIndex;
+  std::optional<Guid> stateHash;  // at that index; nothing while commands are in flight
+  uint64_t fencedAttempts = 0;
+  std::string address;
+  bool reachable = false;
+};
+
+struct ClusterFacts {
+  ClusterName cluster;
+  HistoryId history;
+  Epoch epoch;
+  CoordinatorId leader;  // empty: unknown
+  std::string leaderAddress;
+  std::vector<CoordinatorId> coordinators;
+};
+
+std::string historyText(const HistoryId& history);  // "1-0123456789abcdef0123456789abcdef"
+
+Json clusterObject(const ObjectView& view, const ClusterFacts& facts);
+
+Json statusObject(const ClusterFacts& facts, const std::vector<CoordinatorView>& coordinators);
+
+}  // namespace muster::coordinator

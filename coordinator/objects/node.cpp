@@ -1,0 +1,158 @@
+#include "coordinator/objects/node.h"
+
+#include "coordinator/objects/drain.h"
+
+namespace muster::coordinator {
+namespace {
+
+const DeviceReservations* promisedOf(const State& state, const NodeName& node, DeviceIndex device) {
+  auto devices = state.reservations.find(node);
+  if (devices == state.reservations.end()) return nullptr;
+  auto ranks = devices->second.find(device);
+  return ranks == devices->second.end() ? nullptr : &ranks->second;
+}
+
+Json cordonOf(const NodeState& node) {
+  if (!node.cordon) return nullptr;
+  return {{"by", node.cordon->by},
+          {"reason", node.cordon->reason},
+          {"since", toRfc3339(node.cordon->sinceWall)}};
+}
+
+Json drainOf(const State& state, const NodeState& node) {
+  if (node.drain == DrainStage::NONE) return nullptr;
+  Json drain = cordonOf(node);
+  drain["force"] = node.drainForced;
+  drain.update(drainProgress(state, node.info.name));
+  return drain;
+}
+
+Reason reasonOf(NodePhase phase) {
+  if (phase == NodePhase::LOST || phase == NodePhase::UNREACHABLE) return Reason::NODE_LOST;
+  bool drains = phase == NodePhase::DRAINING || phase == NodePhase::DRAINED;
+  return drains ? Reason::NODE_DRAINING : Reason::NONE;
+}
+
+bool isAway(const NodeState& node) { return node.reachability != NodePhase::READY; }
+
+std::string messageOf(const NodeState& node) {
+  if (isAway(node)) return node.why;
+  return node.cordon ? node.cordon->reason : "";
+}
+
+std::string nextOf(const NodeState& node) {
+  switch (node.phase()) {
+    case NodePhase::UNREACHABLE:
+      return "Ready if its worker returns in time; else its replicas are placed elsewhere";
+    case NodePhase::LOST:
+      return "Ready when its worker returns; its devices stay taken until then";
+    case NodePhase::CORDONED:
+    case NodePhase::DRAINED:
+      return "takes work again after: muster uncordon " + node.info.name.value;
+    case NodePhase::DRAINING:
+      return "Drained when nothing runs here any more";
+    case NodePhase::READY:
+      return "";
+  }
+  return "";
+}
+
+Json attachedOf(const ObjectView& view, const NodeState& node) {
+  if (view.observed == nullptr) return nullptr;
+  auto seen = view.observed->nodes.find(node.info.name);
+  return seen != view.observed->nodes.end() && seen->second.attached;
+}
+
+Json statusOf(const ObjectView& view, const NodeState& node) {
+  NodePhase phase = node.phase();
+  WallTime since = !isAway(node) && node.cordon ? node.cordon->sinceWall : node.sinceWall;
+  return {{"phase", toText(phase)},     {"reason", toText(reasonOf(phase))},
+          {"message", messageOf(node)}, {"since", toRfc3339(since)},
+          {"next", nextOf(node)},       {"attached", attachedOf(view, node)},
+          {"cordon", cordonOf(node)},   {"drain", drainOf(view.state, node)}};
+}
+
+Json holderObject(const State& state, const RankRef& rank, const Reservation& promised) {
+  std::string tenant;
+  std::string name;
+  auto retired = state.retired.find(generationOf(rank));
+  if (const DeploymentState* deployment = state.findDeployment(rank.deployment)) {
+    tenant = deployment->spec.tenant.value;
+    name = deployment->spec.name.value;
+  } else if (retired != state.retired.end()) {
+    tenant = retired->second.tenant.value;
+    name = retired->second.name.value;
+  }
+  return {{"tenant", tenant},
+          {"deployment", name},
+          {"replica", rank.replica.value},
+          {"rank", rank.rank.value},
+          {"generation", rank.generation.value},
+          {"bytes", promised.memory.count},
+          {"stopping", retired != state.retired.end()}};
+}
+
+}  // namespace
+
+GpuCount countGpus(const State& state, const NodeState& node) {
+  GpuCount count;
+  for (const auto& device : node.info.devices) {
+    ++count.total;
+    if (promisedOf(state, node.info.name, device.index) != nullptr) {
+      ++count.busy;
+    } else if (node.takesWork()) {
+      ++count.free;
+    }
+  }
+  return count;
+}
+
+GpuCount countGpus(const State& state) {
+  GpuCount sum;
+  for (const auto& [name, node] : state.nodes) {
+    GpuCount one = countGpus(state, node);
+    sum.total += one.total;
+    sum.busy += one.busy;
+    sum.free += one.free;
+  }
+  return sum;
+}
+
+Json nodeObject(const ObjectView& view, const NodeState& node) {
+  GpuCount gpus = countGpus(view.state, node);
+  return {{"kind", "node"},
+          {"name", node.info.name.value},
+          {"status", statusOf(view, node)},
+          {"address", node.info.address},
+          {"rack", node.info.rack},
+          {"labels", Json(node.info.labels)},
+          {"gpus", {{"total", gpus.total}, {"busy", gpus.busy}, {"free", gpus.free}}},
+          {"version", node.info.version},
+          {"agent_incarnation", toText(node.agent)}};
+}
+
+Json gpuObject(const ObjectView& view, const NodeState& node, const DeviceInfo& device) {
+  const NodeName& name = node.info.name;
+  Bytes reserved;
+  Json holders = Json::array();
+  if (const auto* promised = promisedOf(view.state, name, device.index)) {
+    for (const auto& [rank, reservation] : *promised) {
+      reserved += reservation.memory;
+      holders.push_back(holderObject(view.state, rank, reservation));
+    }
+  }
+  std::string phase = !holders.empty() ? "busy" : node.takesWork() ? "free" : "unavailable";
+  return {{"kind", "gpu"},
+          {"name", name.value + ":" + std::to_string(device.index.value)},
+          {"node", name.value},
+          {"index", device.index.value},
+          {"type", device.type},
+          {"uuid", device.uuid},
+          {"memory_bytes", device.memory.count},
+          {"reserved_bytes", reserved.count},
+          {"island", device.island},
+          {"phase", phase},
+          {"holders", std::move(holders)}};
+}
+
+}  // namespace muster::coordinator
