@@ -40,8 +40,8 @@ Coordinator::~Coordinator() noexcept(false) = default;
 kj::Promise<std::string> Coordinator::start() {
   return environment_.transport.listen(settings_.rpcListen, server_.acceptor())
       .catch_([this](kj::Exception&& exception) -> kj::Own<Listener> {
-        KJ_FAIL_REQUIRE("E0706 cannot listen on the RPC port", settings_.rpcListen.c_str(),
-                        exception.getDescription());
+        KJ_FAIL_REQUIRE(kj::str("E0706 cannot listen on ", settings_.rpcListen.c_str(),
+                                ", the RPC port: ", exception.getDescription()));
       })
       .then([this](kj::Own<Listener> listener) {
         listener_ = kj::mv(listener);

@@ -31,18 +31,22 @@ bool isLocked(const rocksdb::Status& status) {
   return status.IsIOError() && status.ToString().find("lock") != std::string::npos;
 }
 
+bool isMissing(const rocksdb::Status& status) {
+  return status.IsIOError() && status.ToString().find("No such file") != std::string::npos;
+}
+
 void rocksCheck(const rocksdb::Status& status, const char* what, const std::string& folder) {
   if (status.ok()) return;
   std::string text = status.ToString();
+  auto fail = [&](const char* complaint) {
+    KJ_FAIL_REQUIRE(kj::str(complaint, ": ", folder.c_str(), ": ", what, ": ", text.c_str()));
+  };
   if (isFull(status)) {
-    KJ_FAIL_REQUIRE(
-        "E0707 disk full: the store cannot be written; free space on its disk and start again",
-        what, folder.c_str(), text.c_str());
+    fail("E0707 disk full: the store cannot be written; free space and start again");
   }
-  if (isLocked(status)) {
-    KJ_FAIL_REQUIRE("E0710 another process has this store open", folder.c_str(), text.c_str());
-  }
-  KJ_FAIL_REQUIRE("E0901 the store failed", what, folder.c_str(), text.c_str());
+  if (isLocked(status)) fail("E0710 another process has this store open");
+  if (isMissing(status)) fail("E0304 there is no store");
+  fail("E0901 the store failed");
 }
 
 rocksdb::Slice slice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }

@@ -22,9 +22,22 @@ namespace {
 
 constexpr Duration BOOTSTRAP_DEADLINE = 30_s;
 
+// Throws a text that names the key and the file for each file that cannot be read.
+void checkFiles(const CoordinatorConfig& config) {
+  const std::pair<const char*, const std::string&> FILES[] = {
+      {"zookeeper.digest_file", config.zookeeperDigestFile},
+      {"tls.ca", config.tls.ca},
+      {"tls.certificate", config.tls.certificate},
+      {"tls.key", config.tls.key}};
+  for (const auto& [key, path] : FILES) {
+    auto content = readFile(path, 1_MiB);
+    KJ_REQUIRE(content.ok(), kj::str(toText(content.refusal().code).c_str(), " ", key, ": ",
+                                     content.refusal().text.c_str()));
+  }
+}
+
 failover::ZookeeperOptions zookeeperOptions(const CoordinatorConfig& config) {
   auto secret = readFile(config.zookeeperDigestFile, 4_KiB);
-  KJ_REQUIRE(secret.ok(), "the digest file cannot be read", secret.refusal().text.c_str());
   std::string digest = *secret;
   while (!digest.empty() && std::isspace(static_cast<unsigned char>(digest.back())))
     digest.pop_back();
@@ -56,6 +69,7 @@ Co<Result<HistoryId>> bootstrapCo(failover::CoordinationSession& session, Cluste
 }  // namespace
 
 int serve(const CoordinatorConfig& config) {
+  checkFiles(config);
   EventLoop loop(TerminationSignals::CAPTURE);
   Logger logger = makeLogger(config);
   SystemClock clock;
@@ -80,6 +94,7 @@ int serve(const CoordinatorConfig& config) {
 }
 
 int bootstrapCluster(const CoordinatorConfig& config) {
+  checkFiles(config);
   EventLoop loop;
   SystemRandom random;
   failover::ZookeeperService zookeeper(loop, zookeeperOptions(config));
@@ -94,7 +109,7 @@ int bootstrapCluster(const CoordinatorConfig& config) {
     return 0;
   }
   if (made.refusal().code != RefusalCode::ALREADY_RUNNING) {
-    KJ_FAIL_REQUIRE((toText(made.refusal().code) + " " + made.refusal().text).c_str());
+    KJ_FAIL_REQUIRE(kj::str(toText(made.refusal().code).c_str(), " ", made.refusal().text.c_str()));
   }
   std::printf("cluster %s was bootstrapped before; nothing was changed\n",
               config.cluster.value.c_str());

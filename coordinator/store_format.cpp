@@ -55,6 +55,10 @@ class Flat {
   capnp::FlatArrayMessageReader reader_;
 };
 
+std::string toText(const HistoryId& history) {
+  return std::to_string(history.number) + "-" + muster::toText(history.guid);
+}
+
 }  // namespace
 
 std::string auditKey(LogIndex index) {
@@ -167,11 +171,12 @@ std::string auditJson(const AuditEntry& entry) {
 
 void requireSameHistory(const StoreMeta& meta, const ClusterName& cluster,
                         const HistoryId& history) {
-  KJ_REQUIRE(meta.cluster == cluster, "E0704 this store belongs to another cluster",
-             meta.cluster.value.c_str(), cluster.value.c_str());
-  KJ_REQUIRE(meta.history == history, "E0704 this store belongs to another history",
-             meta.history.number, toText(meta.history.guid).c_str(), history.number,
-             toText(history.guid).c_str());
+  KJ_REQUIRE(meta.cluster == cluster,
+             kj::str("E0704 this store belongs to cluster ", meta.cluster.value.c_str(),
+                     ", not to ", cluster.value.c_str()));
+  KJ_REQUIRE(meta.history == history,
+             kj::str("E0704 this store belongs to history ", toText(meta.history).c_str(),
+                     ", the coordination service has ", toText(history).c_str()));
 }
 
 }  // namespace muster::coordinator
