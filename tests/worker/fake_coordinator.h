@@ -1,0 +1,125 @@
+// A coordinator as workers see it, without anything behind: answers as the test says, over the real
+// transport.
+#pragma once
+
+#include "base/rpc.h"
+#include "base/transport.h"
+#include "protocol/codec.h"
+#include "tests/worker/orders.h"
+
+#include <kj/timer.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace muster::worker {
+
+class FakeCoordinator {
+ public:
+  // What it answers; the test may change it at any time.
+  struct Answers {
+    FencingToken token = tokenOf(1);
+    bool leading = true;
+    Duration lease = 6_s;
+    Duration heartbeat = 50_ms;
+    std::optional<Refusal> refusal;  // of the next hello
+    bool silent = false;             // heartbeats are never answered
+  };
+
+  FakeCoordinator(kj::Timer& timer, kj::Own<Transport> transport)
+      : timer_(timer), transport_(kj::mv(transport)) {}
+
+  // Where it listened before, once it has.
+  kj::Promise<void> start() {
+    server_ = kj::heap<RpcServer>(timer_, [this](const RpcPeer& peer) -> capnp::Capability::Client {
+      peers.push_back(peer);
+      return schema::WorkerGate::Client(kj::heap<Gate>(*this));
+    });
+    return transport_->listen(address_, server_->acceptor()).then([this](kj::Own<Listener> made) {
+      address_ = made->address();
+      listener_ = kj::mv(made);
+    });
+  }
+  // As a crash looks from outside: every connection breaks, and nobody answers.
+  void stop() {
+    listener_ = nullptr;
+    server_ = nullptr;
+    agents.clear();
+  }
+  const std::string& address() const { return address_; }
+
+  // An order through the newest attachment.
+  kj::Promise<ObeyAnswer> order(const Order& order) {
+    auto request = agents.back().obeyRequest();
+    encode(order, request.initOrder());
+    return request.send().then([](capnp::Response<schema::Agent::ObeyResults>&& response) {
+      auto answer = response.getAnswer();
+      Result<OrderStamp> outcome = OrderStamp{};
+      if (answer.isRefusal()) {
+        outcome = decode(answer.getRefusal());
+      } else {
+        outcome = decode(answer.getObeyed());
+      }
+      return ObeyAnswer{outcome, decode(answer.getHighest())};
+    });
+  }
+
+  Answers answers;
+  std::vector<RpcPeer> peers;
+  std::vector<WorkerHello> hellos;
+  std::vector<NodeReport> reports;
+  std::vector<schema::Agent::Client> agents;
+
+ private:
+  class Session final : public schema::WorkerSession::Server {
+   public:
+    explicit Session(FakeCoordinator& owner) : owner_(owner) {}
+    kj::Promise<void> heartbeat(HeartbeatContext context) override {
+      owner_.reports.push_back(decode(context.getParams().getReport()));
+      context.allowCancellation();
+      if (owner_.answers.silent) return kj::NEVER_DONE;
+      auto answer = context.getResults().initAnswer();
+      encode(owner_.answers.token, answer.initToken());
+      answer.setLeading(owner_.answers.leading);
+      answer.setLeaseRemainingMs(static_cast<uint32_t>(owner_.answers.lease.millis()));
+      return kj::READY_NOW;
+    }
+
+   private:
+    FakeCoordinator& owner_;
+  };
+
+  class Gate final : public schema::WorkerGate::Server {
+   public:
+    explicit Gate(FakeCoordinator& owner) : owner_(owner) {}
+    kj::Promise<void> attach(AttachContext context) override {
+      auto params = context.getParams();
+      owner_.hellos.push_back(decode(params.getHello()));
+      owner_.agents.push_back(params.getAgent());
+      auto results = context.getResults();
+      if (owner_.answers.refusal) {
+        encode(*owner_.answers.refusal, results.initAnswer().initRefusal());
+        return kj::READY_NOW;
+      }
+      auto accepted = results.initAnswer().initAccepted();
+      encode(owner_.answers.token, accepted.initToken());
+      accepted.setCoordinator("co1");
+      accepted.setLeading(owner_.answers.leading);
+      accepted.setHeartbeatMs(static_cast<uint32_t>(owner_.answers.heartbeat.millis()));
+      results.setSession(kj::heap<Session>(owner_));
+      return kj::READY_NOW;
+    }
+
+   private:
+    FakeCoordinator& owner_;
+  };
+
+  kj::Timer& timer_;
+  kj::Own<Transport> transport_;
+  std::string address_ = "127.0.0.1:0";
+  kj::Own<RpcServer> server_;
+  kj::Own<Listener> listener_;
+};
+
+}  // namespace muster::worker

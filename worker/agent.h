@@ -1,0 +1,90 @@
+// The worker's agent: attaches its node to the coordinators and obeys the one that leads.
+//
+// Everything outside is handed in, so that the simulation runs this very code. Destroying an agent
+// leaves its ranks alone: the next one goes on with them.
+#pragma once
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "base/tasks.h"
+#include "base/transport.h"
+#include "protocol/node.h"
+#include "worker/coordinator_link.h"
+#include "worker/lease.h"
+#include "worker/order_keeper.h"
+#include "worker/order_store.h"
+#include "worker/ranks.h"
+
+#include <kj/async.h>
+#include <kj/memory.h>
+#include <kj/timer.h>
+
+#include <string>
+#include <vector>
+
+namespace muster::worker {
+
+struct AgentEnvironment {
+  kj::Timer& timer;
+  const Clock& clock;
+  Random& random;
+  Transport& transport;
+  Ranks& ranks;
+  ModelInspection& inspection;
+  OrderStore& orders;
+  Logger logger;
+};
+
+struct AgentOptions {
+  ClusterName cluster;
+  NodeInfo node;
+  std::vector<std::string> coordinators;  // RPC addresses of all of them
+  LinkPolicy links = {};
+};
+
+// What people and machines are told about an agent.
+struct AgentStatus {
+  std::vector<LinkStatus> links;
+  LeaseState lease = LeaseState::NONE_YET;
+  Duration leaseRemaining;
+  FencingToken token;
+  OrderStamp order;
+  std::vector<RankReport> ranks;
+};
+
+class Agent final : private LinkOwner {
+ public:
+  // Loads the stored order, takes its ranks up again and starts to dial; everything in
+  // `environment` outlives the agent. Refuses what OrderStore::load refuses.
+  static Result<kj::Own<Agent>> start(AgentEnvironment environment, AgentOptions options);
+
+  Agent(AgentEnvironment environment, AgentOptions options, StoredOrders stored);
+  AgentStatus status() const;
+
+ private:
+  void begin();
+  Co<void> watchRanks();
+  Co<void> watchLease();
+  void reviewLease();
+
+  WorkerHello hello() const override;
+  NodeReport report() override;
+  schema::Agent::Client agentFor(const std::string& coordinator) override;
+  Result<Done> sawToken(const FencingToken& token, const std::string& from) override;
+  bool answered(SteadyTime sentAt, const HeartbeatAnswer& answer) override;
+  Signal& changes() override { return changes_; }
+
+  AgentEnvironment environment_;
+  AgentOptions options_;
+  OrderKeeper keeper_;
+  Lease lease_;
+  LeaseState leaseSeen_ = LeaseState::NONE_YET;
+  uint64_t reports_ = 0;
+  Signal changes_;
+  Signal leaseGrown_;
+  std::vector<kj::Own<CoordinatorLink>> links_;
+  Tasks tasks_;
+};
+
+}  // namespace muster::worker

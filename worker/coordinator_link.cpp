@@ -1,0 +1,161 @@
+#include "worker/coordinator_link.h"
+
+#include "base/kj_time.h"
+#include "protocol/codec.h"
+
+#include <kj/debug.h>
+
+#include <algorithm>
+
+namespace muster::worker {
+namespace {
+
+// Whether the same may work in a moment; everything else is somebody's to repair.
+bool isPassing(const kj::Exception& why) {
+  return why.getType() == kj::Exception::Type::DISCONNECTED ||
+         why.getType() == kj::Exception::Type::OVERLOADED;
+}
+
+// A refusal as the exception that ends this connection.
+[[noreturn]] void fail(const Refusal& refusal) {
+  auto type = refusalInfo(refusal.code).retryable ? kj::Exception::Type::OVERLOADED
+                                                  : kj::Exception::Type::FAILED;
+  kj::throwFatalException(kj::Exception(
+      type, __FILE__, __LINE__, kj::str(toText(refusal.code).c_str(), " ", refusal.text.c_str())));
+  KJ_UNREACHABLE;
+}
+
+AttachAccepted decodeAccepted(schema::AttachAnswer::Accepted::Reader in) {
+  return {.token = decode(in.getToken()),
+          .coordinator = std::string(in.getCoordinator().cStr()),
+          .leading = in.getLeading(),
+          .heartbeat = Duration{int64_t{in.getHeartbeatMs()} * 1'000'000}};
+}
+
+HeartbeatAnswer decodeAnswer(schema::HeartbeatAnswer::Reader in) {
+  return {.token = decode(in.getToken()),
+          .leading = in.getLeading(),
+          .leaseRemaining = Duration{int64_t{in.getLeaseRemainingMs()} * 1'000'000}};
+}
+
+}  // namespace
+
+CoordinatorLink::CoordinatorLink(LinkEnvironment environment, LinkOwner& owner, std::string address,
+                                 LinkPolicy policy)
+    : environment_(kj::mv(environment)),
+      owner_(owner),
+      policy_(policy),
+      lost_(policy.lost, environment_.random),
+      refused_(policy.refused, environment_.random) {
+  status_.address = std::move(address);
+}
+
+Co<void> CoordinatorLink::runCo() {
+  for (;;) {
+    kj::Maybe<kj::Exception> failure;
+    status_.state = LinkState::CONNECTING;
+    try {
+      co_await serve();
+    } catch (const kj::Exception& exception) {
+      failure = exception;
+    }
+    Duration delay = policy_.lost.delayMin;
+    KJ_IF_MAYBE (why, failure) {
+      delay = ended(*why);
+    }
+    co_await environment_.timer.afterDelay(toKj(delay));
+  }
+}
+
+// One connection, from dialling to its end, which is always an exception.
+Co<void> CoordinatorLink::serve() {
+  auto connection = co_await connectRpc(environment_.transport, environment_.timer, status_.address,
+                                        Role::COORDINATOR);
+  status_.coordinator = connection->peer().name;
+  schema::WorkerSession::Client session = nullptr;
+  auto accepted = co_await attach(connection->bootstrap<schema::WorkerGate>(), &session);
+  attached(accepted);
+  Duration interval = std::clamp(accepted.heartbeat, policy_.heartbeatMin, policy_.heartbeatMax);
+  auto broken = connection->onDisconnect().then(
+      [] { kj::throwFatalException(KJ_EXCEPTION(DISCONNECTED, "the coordinator hung up")); });
+  co_await beat(session, interval).asPromise().exclusiveJoin(kj::mv(broken));
+}
+
+Co<AttachAccepted> CoordinatorLink::attach(schema::WorkerGate::Client gate,
+                                           schema::WorkerSession::Client* session) {
+  auto request = gate.attachRequest();
+  encode(owner_.hello(), request.initHello());
+  request.setAgent(owner_.agentFor(status_.coordinator));
+  kj::Promise<capnp::Response<schema::WorkerGate::AttachResults>> sent = request.send();
+  auto response = co_await withDeadline(environment_.timer, policy_.attachDeadline,
+                                        "attaching to " + status_.address, kj::mv(sent));
+  auto answer = response.getAnswer();
+  if (answer.isRefusal()) fail(decode(answer.getRefusal()));
+  AttachAccepted accepted = decodeAccepted(answer.getAccepted());
+  auto seen = owner_.sawToken(accepted.token, status_.coordinator);
+  if (!seen) fail(seen.refusal());
+  *session = response.getSession();
+  co_return accepted;
+}
+
+void CoordinatorLink::attached(const AttachAccepted& accepted) {
+  status_.state = LinkState::ATTACHED;
+  status_.problem.clear();
+  attachedAt_ = environment_.clock.steadyNow();
+  refused_.reset();
+  environment_.logger.info("attached", {{"coordinator", status_.coordinator},
+                                        {"address", status_.address},
+                                        {"leading", accepted.leading},
+                                        {"epoch", accepted.token.epoch}});
+}
+
+Co<void> CoordinatorLink::beat(schema::WorkerSession::Client session, Duration interval) {
+  for (;;) {
+    uint64_t changes = owner_.changes().count();
+    SteadyTime sentAt = environment_.clock.steadyNow();
+    auto request = session.heartbeatRequest();
+    encode(owner_.report(), request.initReport());
+    kj::Promise<capnp::Response<schema::WorkerSession::HeartbeatResults>> sent = request.send();
+    auto response = co_await withDeadline(environment_.timer, policy_.heartbeatDeadline,
+                                          "a heartbeat to " + status_.address, kj::mv(sent));
+    HeartbeatAnswer answer = decodeAnswer(response.getAnswer());
+    auto seen = owner_.sawToken(answer.token, status_.coordinator);
+    if (!seen) fail(seen.refusal());
+    bool leading = owner_.answered(sentAt, answer);
+    if (leading && !status_.leading) {
+      environment_.logger.info("this coordinator leads", {{"coordinator", status_.coordinator},
+                                                          {"epoch", answer.token.epoch}});
+    }
+    status_.leading = leading;
+    co_await nextBeat(changes, interval);
+  }
+}
+
+// After the interval, or soon after a change.
+kj::Promise<void> CoordinatorLink::nextBeat(uint64_t changesToldOf, Duration interval) {
+  auto changed = owner_.changes().count() != changesToldOf ? kj::Promise<void>(kj::READY_NOW)
+                                                           : owner_.changes().next();
+  auto soon =
+      changed.then([this] { return environment_.timer.afterDelay(toKj(policy_.changeGap)); });
+  return environment_.timer.afterDelay(toKj(interval)).exclusiveJoin(kj::mv(soon));
+}
+
+// Says why the connection ended, once per reason, and how long to wait before the next one.
+Duration CoordinatorLink::ended(const kj::Exception& why) {
+  bool wasAttached = status_.state == LinkState::ATTACHED;
+  std::string problem = why.getDescription().cStr();
+  bool news = wasAttached || problem != status_.problem;
+  status_.state = LinkState::WAITING;
+  status_.leading = false;
+  status_.problem = problem;
+  if (wasAttached && environment_.clock.steadyNow() - attachedAt_ >= policy_.settled) lost_.reset();
+  bool passing = isPassing(why) || wasAttached;
+  LogLevel level = passing ? LogLevel::WARN : LogLevel::ERROR;
+  if (news) {
+    environment_.logger.log(level, wasAttached ? "connection lost" : "cannot attach",
+                            {{"address", status_.address}, {"why", problem}});
+  }
+  return passing ? lost_.next() : policy_.refused.delayMin + refused_.next();
+}
+
+}  // namespace muster::worker

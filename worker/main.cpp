@@ -1,0 +1,65 @@
+#include "protocol/error_text.h"
+#include "worker/options.h"
+#include "worker/serve.h"
+
+#include <kj/exception.h>
+
+#include <cstdio>
+#include <string>
+#include <vector>
+
+namespace muster::worker {
+namespace {
+
+constexpr int FAILED = 1;
+constexpr int WRONG_USAGE = 2;
+constexpr int INVALID_FILE = 3;
+
+int complain(const Refusal& refusal, int exitCode, const std::string& fileName = "") {
+  std::fputs(toErrorText(refusal, {.fileName = fileName}).c_str(), stderr);
+  return exitCode;
+}
+
+int withConfig(const Options& options) {
+  const std::string& path = options.configPath;
+  auto table = loadConfig(workerSchema(), path, ConfigPresence::REQUIRED, options.flags);
+  if (!table) return complain(table.refusal(), INVALID_FILE, path);
+  auto config = workerConfig(*table);
+  if (!config) return complain(config.refusal(), INVALID_FILE, path);
+  if (options.action == Action::CHECK_CONFIG) {
+    std::printf("%s: ok\n", path.c_str());
+    return 0;
+  }
+  auto served = serve(*config);
+  return served ? 0 : complain(served.refusal(), FAILED);
+}
+
+int act(const Options& options) {
+  switch (options.action) {
+    case Action::VERSION:
+      std::printf("muster-worker %s\n", MUSTER_VERSION);
+      return 0;
+    case Action::HELP:
+      std::fputs(usage().c_str(), stdout);
+      return 0;
+    default:
+      return withConfig(options);
+  }
+}
+
+int run(const std::vector<std::string>& arguments) {
+  auto options = parseOptions(arguments);
+  if (!options) return complain(options.refusal(), WRONG_USAGE);
+  int code = 0;
+  KJ_IF_MAYBE (why, kj::runCatchingExceptions([&] { code = act(*options); })) {
+    return complain({RefusalCode::INTERNAL, why->getDescription().cStr()}, FAILED);
+  }
+  return code;
+}
+
+}  // namespace
+}  // namespace muster::worker
+
+int main(int argc, char** argv) {
+  return muster::worker::run(std::vector<std::string>(argv + 1, argv + argc));
+}

@@ -1,0 +1,140 @@
+#include "worker/serve.h"
+
+#include "base/clock.h"
+#include "base/event_loop.h"
+#include "base/http_server.h"
+#include "base/pki.h"
+#include "base/process.h"
+#include "base/random.h"
+#include "base/tls_transport.h"
+#include "worker/agent.h"
+#include "worker/data_lock.h"
+#include "worker/metrics.h"
+#include "worker/model_roots.h"
+#include "worker/order_store.h"
+#include "worker/rank_set.h"
+#include "worker/threaded_inspection.h"
+
+#include <kj/debug.h>
+
+#include <filesystem>
+
+namespace muster::worker {
+namespace {
+
+std::string rankBinary(const WorkerConfig& config) {
+  if (!config.rankBinary.empty()) return config.rankBinary;
+  auto self = std::filesystem::read_symlink("/proc/self/exe");
+  return (self.parent_path() / "muster-rank").string();
+}
+
+Logger makeLogger(const WorkerConfig& config) {
+  LogOptions options;
+  options.level = config.logLevel;
+  options.format = config.logFormat;
+  return Logger(options).with({{"node", config.node.name}});
+}
+
+HttpResponse plain(int status, std::string body) {
+  return {.status = status, .contentType = "text/plain; version=0.0.4", .body = std::move(body)};
+}
+
+HttpResponse answer(const HttpRequest& request, const Agent& agent, const NodeInfo& node) {
+  if (request.path == "/healthz") return plain(200, "ok\n");
+  if (!request.peerIdentity || !includes(request.peerIdentity->role, Role::VIEWER)) {
+    return problemResponse(
+        {RefusalCode::NOT_AUTHENTICATED, "a client certificate of role viewer or above is needed"},
+        request.requestId);
+  }
+  if (request.path == "/metrics") return plain(200, metricsText(agent.status(), node));
+  return problemResponse({RefusalCode::NOT_FOUND, "there is nothing at " + request.path},
+                         request.requestId);
+}
+
+// Everything of a running worker, in the order in which it must be taken down, last first.
+struct Machine {
+  EventLoop loop{TerminationSignals::CAPTURE};
+  SystemClock clock;
+  SystemRandom random;
+  Logger logger;
+  NodeInfo node;
+  kj::Own<ProcessRunner> processes = makeProcessRunner(loop);
+  kj::Own<Transport> transport;
+  kj::Own<OrderStore> orders;
+  kj::Own<ThreadedInspection> inspection;
+  kj::Own<RankEnvironment> rankEnvironment;
+  kj::Own<Ranks> ranks;
+  kj::Own<Agent> agent;
+  kj::Own<HttpServer> http;
+
+  explicit Machine(const WorkerConfig& config) : logger(makeLogger(config)), node(config.node) {
+    node.version = MUSTER_VERSION;
+    orders = makeFileOrderStore(config.orderFile());
+    inspection = kj::heap<ThreadedInspection>(loop.timer(),
+                                              lookBelow(ModelRoots(config.modelRoots), node.name));
+    rankEnvironment = kj::heap<RankEnvironment>(
+        RankEnvironment{loop.timer(), clock, random, loop.network(), *processes, *inspection,
+                        logger, rankBinary(config), config.modelRoots, node.address});
+    ranks = makeRanks(*rankEnvironment, config.dataDirectory);
+  }
+
+  Result<Done> start(const WorkerConfig& config) {
+    auto identified = readIdentity(config);
+    if (!identified) return identified.refusal();
+    auto started = Agent::start(
+        {loop.timer(), clock, random, *transport, *ranks, *inspection, *orders, logger},
+        {config.cluster, node, config.coordinators});
+    if (!started) return started.refusal();
+    agent = kj::mv(*started);
+    return config.httpListen.empty() ? Result<Done>(Done{}) : startHttp(config);
+  }
+
+  // Coordinators would refuse another node's certificate with every attempt; here it is said once,
+  // and clearly.
+  Result<Done> readIdentity(const WorkerConfig& config) {
+    std::string wanted = commonName({Role::WORKER, config.node.name.value});
+    std::string found;
+    KJ_IF_MAYBE (why, kj::runCatchingExceptions([&] {
+                   transport =
+                       makeTlsTransport(loop.network(), loop.timer(), config.cluster, config.tls);
+                   found = readCertificate(config.tls.certificate).commonName;
+                 })) {
+      return Refusal{RefusalCode::NOT_AUTHENTICATED, why->getDescription().cStr()};
+    }
+    if (found == wanted) return Done{};
+    return Refusal{RefusalCode::NOT_AUTHENTICATED, "the certificate " + config.tls.certificate +
+                                                       " is of " + found +
+                                                       ", this agent needs one of " + wanted};
+  }
+
+  Result<Done> startHttp(const WorkerConfig& config) {
+    HttpServerOptions options{.address = config.httpListen, .tls = config.tls};
+    auto handler = [this](HttpRequest request) -> kj::Promise<HttpResponse> {
+      return answer(request, *agent, node);
+    };
+    auto started = HttpServer::start(kj::mv(options), kj::mv(handler), logger, random);
+    if (!started) return started.refusal();
+    http = kj::mv(*started);
+    return Done{};
+  }
+};
+
+}  // namespace
+
+Result<Done> serve(const WorkerConfig& config) {
+  auto lock = lockDataDirectory(config.dataDirectory);
+  if (!lock) return lock.refusal();
+  Machine machine(config);
+  auto started = machine.start(config);
+  if (!started) return started.refusal();
+  uint16_t httpPort = machine.http.get() == nullptr ? 0 : machine.http->port();
+  machine.logger.info("ready", {{"version", MUSTER_VERSION},
+                                {"coordinators", config.coordinators.size()},
+                                {"devices", config.node.devices.size()},
+                                {"http_port", httpPort}});
+  int signal = machine.loop.onTermination().wait(machine.loop.waitScope());
+  machine.logger.info("stopping; the ranks go on", {{"signal", signal}});
+  return Done{};
+}
+
+}  // namespace muster::worker
