@@ -73,7 +73,7 @@ Co<void> CoordinatorLink::serve() {
                                         Role::COORDINATOR);
   status_.coordinator = connection->peer().name;
   schema::WorkerSession::Client session = nullptr;
-  auto accepted = co_await attach(connection->bootstrap<schema::WorkerGate>(), &session);
+  auto accepted = co_await attach(connection->bootstrap<schema::Gate>(), &session);
   attached(accepted);
   Duration interval = std::clamp(accepted.heartbeat, policy_.heartbeatMin, policy_.heartbeatMax);
   auto broken = connection->onDisconnect().then(
@@ -81,9 +81,9 @@ Co<void> CoordinatorLink::serve() {
   co_await beat(session, interval).asPromise().exclusiveJoin(kj::mv(broken));
 }
 
-Co<AttachAccepted> CoordinatorLink::attach(schema::WorkerGate::Client gate,
+Co<AttachAccepted> CoordinatorLink::attach(schema::Gate::Client gate,
                                            schema::WorkerSession::Client* session) {
-  auto request = gate.attachRequest();
+  auto request = gate.workerRequest().send().getGate().attachRequest();  // one round trip
   encode(owner_.hello(), request.initHello());
   request.setAgent(owner_.agentFor(status_.coordinator));
   kj::Promise<capnp::Response<schema::WorkerGate::AttachResults>> sent = request.send();

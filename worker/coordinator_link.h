@@ -9,6 +9,7 @@
 #include "base/random.h"
 #include "base/rpc.h"
 #include "base/transport.h"
+#include "protocol/coordinator.capnp.h"
 #include "protocol/order.h"
 #include "protocol/worker.capnp.h"
 #include "worker/signal.h"
@@ -80,8 +81,7 @@ class CoordinatorLink {
  private:
   Co<void> runCo();
   Co<void> serve();
-  Co<AttachAccepted> attach(schema::WorkerGate::Client gate,
-                            schema::WorkerSession::Client* session);
+  Co<AttachAccepted> attach(schema::Gate::Client gate, schema::WorkerSession::Client* session);
   Co<void> beat(schema::WorkerSession::Client session, Duration interval);
   kj::Promise<void> nextBeat(uint64_t changesToldOf, Duration interval);
   void attached(const AttachAccepted& accepted);

@@ -5,6 +5,7 @@
 #include "base/rpc.h"
 #include "base/transport.h"
 #include "protocol/codec.h"
+#include "protocol/coordinator.capnp.h"
 #include "tests/worker/orders.h"
 
 #include <kj/timer.h>
@@ -34,7 +35,7 @@ class FakeCoordinator {
   kj::Promise<void> start() {
     server_ = kj::heap<RpcServer>(timer_, [this](const RpcPeer& peer) -> capnp::Capability::Client {
       peers.push_back(peer);
-      return schema::WorkerGate::Client(kj::heap<Gate>(*this));
+      return schema::Gate::Client(kj::heap<FrontGate>(*this));
     });
     return transport_->listen(address_, server_->acceptor()).then([this](kj::Own<Listener> made) {
       address_ = made->address();
@@ -108,6 +109,18 @@ class FakeCoordinator {
       accepted.setLeading(owner_.answers.leading);
       accepted.setHeartbeatMs(static_cast<uint32_t>(owner_.answers.heartbeat.millis()));
       results.setSession(kj::heap<Session>(owner_));
+      return kj::READY_NOW;
+    }
+
+   private:
+    FakeCoordinator& owner_;
+  };
+
+  class FrontGate final : public schema::Gate::Server {
+   public:
+    explicit FrontGate(FakeCoordinator& owner) : owner_(owner) {}
+    kj::Promise<void> worker(WorkerContext context) override {
+      context.getResults().setGate(kj::heap<Gate>(owner_));
       return kj::READY_NOW;
     }
 
