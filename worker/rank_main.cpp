@@ -2,10 +2,10 @@
 // control socket; it outlives the agent and is found again there.
 #include "base/event_loop.h"
 #include "base/rpc.h"
+#include "base/short_socket_path.h"
 #include "base/unix_control.h"
 #include "worker/engine/native/native_rank.h"
 #include "worker/engine/native/rank_control.h"
-#include "worker/short_socket_path.h"
 
 #include <kj/debug.h>
 

@@ -3,11 +3,11 @@
 #include "base/co.h"
 #include "base/kj_time.h"
 #include "base/rpc.h"
+#include "base/short_socket_path.h"
 #include "base/unix_control.h"
 #include "protocol/codec.h"
 #include "protocol/rank.capnp.h"
 #include "worker/rank_unit.h"
-#include "worker/short_socket_path.h"
 #include "worker/stall_watch.h"
 
 #include <utility>

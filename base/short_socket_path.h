@@ -8,7 +8,7 @@
 #include <fcntl.h>
 #include <string>
 
-namespace muster::worker {
+namespace muster {
 
 // `path` holds as long as this object lives.
 struct ShortSocketPath {
@@ -23,9 +23,10 @@ struct ShortSocketPath {
     int fd = -1;
     KJ_SYSCALL(fd = ::open(parent.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC), parent.c_str());
     folder = kj::AutoCloseFd(fd);
-    // "/." makes it the folder itself and not the link to it, which checks of the folder would stop at.
+    // "/." makes it the folder itself and not the link to it, which checks of the folder would stop
+    // at.
     path = "/proc/self/fd/" + std::to_string(fd) + "/." + socketPath.substr(slash);
   }
 };
 
-}  // namespace muster::worker
+}  // namespace muster

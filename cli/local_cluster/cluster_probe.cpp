@@ -1,0 +1,105 @@
+#include "cli/local_cluster/cluster_probe.h"
+
+#include "base/co.h"
+#include "base/kj_time.h"
+#include "base/rpc.h"
+#include "protocol/coordinator.capnp.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <set>
+
+namespace muster::cli {
+namespace {
+
+constexpr Duration PROBE_DEADLINE = 2_s;
+constexpr uint8_t STAGE_SERVING = 3;
+
+// What one coordinator said.
+struct Answer {
+  bool up = false;
+  bool serving = false;
+  std::string id;
+  std::set<std::string> readyNodes;  // of the one that serves
+  Answer() = default;
+};
+
+std::set<std::string> readyNodes(const std::string& text) {
+  std::set<std::string> names;
+  auto list = nlohmann::json::parse(text, nullptr, false);
+  if (!list.is_object() || !list.contains("items")) return names;
+  for (const auto& node : list["items"]) {
+    auto status = node.value("status", nlohmann::json::object());
+    if (status.value("phase", "") == "Ready" && status.value("attached", false)) {
+      names.insert(node.value("name", ""));
+    }
+  }
+  return names;
+}
+
+Co<Answer> askCo(EventLoop& loop, Transport& transport, std::string address) {
+  auto connection = co_await connectRpc(transport, loop.timer(), address, Role::COORDINATOR);
+  auto gate = connection->bootstrap<schema::Gate>();
+  auto hello = co_await gate.helloRequest().send();
+  Answer answer;
+  answer.up = true;
+  answer.id = hello.getInfo().getCoordinator().cStr();
+  answer.serving = hello.getInfo().getStage() == STAGE_SERVING;
+  if (answer.serving) {
+    auto api = gate.apiRequest().send().getApi();
+    auto request = api.getRequest();
+    request.setKind("nodes");
+    auto nodes = co_await request.send();
+    auto outcome = nodes.getOutcome();
+    if (outcome.isJson()) answer.readyNodes = readyNodes(outcome.getJson().cStr());
+  }
+  co_return answer;
+}
+
+kj::Promise<Answer> ask(EventLoop& loop, Transport& transport, std::string address) {
+  kj::Promise<Answer> asked = askCo(loop, transport, address);
+  return withDeadline(loop.timer(), PROBE_DEADLINE, "asking " + address, kj::mv(asked))
+      .catch_([](kj::Exception&&) { return Answer(); });
+}
+
+ClusterProgress summary(const kj::Array<Answer>& answers, const LocalPlan& plan) {
+  ClusterProgress progress;
+  std::set<std::string> ready;
+  for (const auto& answer : answers) {
+    if (answer.up) ++progress.coordinatorsUp;
+    if (!answer.serving) continue;
+    progress.leader = answer.id;
+    ready = answer.readyNodes;
+  }
+  for (const auto& worker : plan.workers) {
+    if (ready.count(worker) == 0) progress.missingWorkers.push_back(worker);
+  }
+  return progress;
+}
+
+}  // namespace
+
+kj::Promise<ClusterProgress> probeCluster(EventLoop& loop, Transport& transport,
+                                          const LocalPlan& plan) {
+  kj::Vector<kj::Promise<Answer>> asked;
+  for (const auto& one : plan.coordinators) {
+    asked.add(ask(loop, transport, std::string(LOCAL_HOST) + ":" + std::to_string(one.rpcPort)));
+  }
+  return kj::joinPromises(asked.releaseAsArray()).then([plan](kj::Array<Answer>&& answers) {
+    return summary(answers, plan);
+  });
+}
+
+std::string toText(const ClusterProgress& progress, const LocalPlan& plan) {
+  std::string text = std::to_string(progress.coordinatorsUp) + " of " +
+                     std::to_string(plan.coordinators.size()) + " coordinators, " +
+                     (progress.leader.empty() ? "no leader yet" : "leader " + progress.leader);
+  if (progress.leader.empty() || progress.missingWorkers.empty()) return text;
+  std::string missing;
+  for (const auto& worker : progress.missingWorkers)
+    missing += (missing.empty() ? "" : ", ") + worker;
+  return text + ", waiting for " + missing;
+}
+
+}  // namespace muster::cli

@@ -1,0 +1,23 @@
+// Ports of this machine that nobody uses. They are held until this object goes, so that none is
+// given twice.
+#pragma once
+
+#include <kj/io.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace muster::cli {
+
+class FreePorts {
+ public:
+  // The kernel's choice on 127.0.0.1. Throws when there is none.
+  uint16_t any();
+  // `port` if it is free, else any().
+  uint16_t preferred(uint16_t port);
+
+ private:
+  std::vector<kj::AutoCloseFd> held_;
+};
+
+}  // namespace muster::cli

@@ -1,0 +1,182 @@
+#include "base/clock.h"
+#include "base/co.h"
+#include "base/files.h"
+#include "base/kj_time.h"
+#include "base/process.h"
+#include "base/tls_transport.h"
+#include "cli/local_cluster/children.h"
+#include "cli/local_cluster/cluster_file.h"
+#include "cli/local_cluster/cluster_probe.h"
+#include "cli/local_cluster/commands.h"
+#include "cli/local_cluster/config_files.h"
+#include "cli/local_cluster/supervisor.h"
+#include "cli/local_cluster/supervisor_client.h"
+
+#include <kj/debug.h>
+
+#include <filesystem>
+#include <fstream>
+
+namespace muster::cli {
+namespace {
+
+constexpr Duration UP_DEADLINE = 120_s;
+constexpr Duration LOOK_INTERVAL = 200_ms;
+constexpr int EXIT_INTERRUPTED = 130;
+
+// One `muster up` from its plan to a cluster that serves.
+class UpRun {
+ public:
+  UpRun(EventLoop& loop, LocalLayout layout, LocalPlan plan, Terminal& terminal)
+      : loop_(loop),
+        runner_(makeProcessRunner(loop)),
+        layout_(std::move(layout)),
+        plan_(std::move(plan)),
+        terminal_(terminal),
+        transport_(makeTlsTransport(loop.network(), loop.timer(), plan_.cluster,
+                                    {layout_.pki() + "/ca.crt", layout_.pki() + "/admin-admin.crt",
+                                     layout_.pki() + "/admin-admin.key"})) {}
+
+  // A supervisor that runs is asked to start what is missing, else one is started.
+  Co<void> bringUp() {
+    auto found = co_await findSupervisor(loop_, layout_);
+    KJ_IF_MAYBE (connection, found) {
+      terminal_.hint("the cluster runs; starting what is missing");
+      co_await supervisorOf(**connection).startMissingRequest().send();
+    } else {
+      startSupervisor();
+    }
+    co_await waitUntilComplete();
+  }
+
+  // Shows the supervisor's log as it grows, until nothing listens any more or the caller drops
+  // this.
+  Co<void> follow() {
+    std::ifstream log(layout_.logOf("supervisor"));
+    log.seekg(0, std::ios::end);
+    for (;;) {
+      std::string line;
+      while (std::getline(log, line)) terminal_.hint(line);
+      log.clear();
+      co_await loop_.timer().afterDelay(toKj(LOOK_INTERVAL));
+    }
+  }
+
+ private:
+  void startSupervisor() {
+    std::string self = std::filesystem::canonical("/proc/self/exe").string();
+    std::string log = layout_.logOf("supervisor");
+    supervisor_ = runner_->spawn({.argv = {self, "up", "--supervise", "--dir", layout_.root},
+                                  .env = childEnvironment(),
+                                  .cwd = layout_.root,
+                                  .stdoutFile = log,
+                                  .stderrFile = log,
+                                  .session = Session::OWN,
+                                  .inheritedFds = {}});
+  }
+
+  Co<void> waitUntilComplete() {
+    SystemClock clock;
+    SteadyTime deadline = clock.steadyNow() + UP_DEADLINE;
+    for (;;) {
+      auto progress = co_await probeCluster(loop_, *transport_, plan_);
+      showProgress(progress);
+      if (progress.complete(plan_)) break;
+      KJ_REQUIRE(supervisorLives(), "the supervisor has ended; its log says why",
+                 layout_.logOf("supervisor").c_str());
+      KJ_REQUIRE(clock.steadyNow() < deadline, "E0708 the cluster is not complete",
+                 toText(progress, plan_).c_str(), layout_.logs().c_str());
+      co_await loop_.timer().afterDelay(toKj(LOOK_INTERVAL));
+    }
+    terminal_.endProgress();
+  }
+
+  void showProgress(const ClusterProgress& progress) {
+    std::vector<std::string> lines = {toText(progress, plan_)};
+    terminal_.progress(lines);
+  }
+
+  bool supervisorLives() const {
+    if (supervisor_.get() == nullptr) return true;
+    auto stat = readProcessStat(supervisor_->id().pid);
+    return stat && stat->startTicks == supervisor_->id().startTicks && stat->state != 'Z';
+  }
+
+  EventLoop& loop_;
+  kj::Own<ProcessRunner> runner_;
+  LocalLayout layout_;
+  LocalPlan plan_;
+  Terminal& terminal_;
+  kj::Own<Transport> transport_;
+  kj::Own<ChildProcess> supervisor_;
+};
+
+Result<LocalPlan> planFor(const UpOptions& options, const LocalLayout& layout) {
+  auto existing = loadPlan(layout);
+  if (!existing) return existing.refusal();
+  if (*existing) {
+    auto same = checkSamePlan(options, **existing);
+    if (!same) return same.refusal();
+    return **existing;
+  }
+  auto plan = drawPlan(options, layout);
+  if (!plan) return plan;
+  SystemRandom random;
+  auto written = writeNewCluster(*plan, layout, random);
+  if (!written) return written.refusal();
+  return plan;
+}
+
+void printSummary(const LocalPlan& plan, const LocalLayout& layout, Terminal& terminal) {
+  terminal.outLine("cluster " + plan.cluster.value +
+                   " is up: " + std::to_string(plan.zookeepers.size()) + " ZooKeeper, " +
+                   std::to_string(plan.coordinators.size()) + " coordinators, " +
+                   std::to_string(plan.workers.size()) + " workers of " +
+                   std::to_string(plan.devices) + " CPU devices of " + toText(plan.deviceMemory));
+  terminal.outLine("  http    http" + std::string("s://") + LOCAL_HOST + ":" +
+                   std::to_string(plan.coordinators.front().httpPort) + "/api/v1/cluster");
+  for (const auto& root : plan.models) terminal.outLine("  models  " + root);
+  terminal.outLine("  logs    " + layout.logs());
+  terminal.outLine("  export MUSTER_CONTEXT=" + layout.contextFile());
+  terminal.outLine("next: muster apply FILE     stop it: muster down --dir " + layout.root);
+}
+
+int bringUpAndFollow(const UpOptions& options, const LocalLayout& layout, const LocalPlan& plan,
+                     Terminal& terminal) {
+  EventLoop loop(TerminationSignals::CAPTURE);
+  UpRun run(loop, layout, plan, terminal);
+  auto interrupted = loop.onTermination().then([](int) { return false; });
+  kj::Promise<void> up = run.bringUp();
+  bool complete =
+      up.then([] { return true; }).exclusiveJoin(kj::mv(interrupted)).wait(loop.waitScope());
+  if (complete) {
+    printSummary(plan, layout, terminal);
+    if (options.detach) return 0;
+    terminal.hint("Ctrl-C detaches; the cluster goes on");
+    kj::Promise<void> following = run.follow();
+    following.exclusiveJoin(loop.onTermination().ignoreResult()).wait(loop.waitScope());
+  }
+  terminal.endProgress();
+  terminal.hint("detached; the cluster goes on. Stop it: muster down --dir " + layout.root);
+  return EXIT_INTERRUPTED;
+}
+
+}  // namespace
+
+LocalLayout layoutOf(const std::string& directory, const Environment& environment) {
+  namespace fs = std::filesystem;
+  if (!directory.empty()) return {fs::absolute(directory).lexically_normal().string()};
+  std::string state = lookUp(environment, "XDG_STATE_HOME");
+  if (state.empty()) state = lookUp(environment, "HOME") + "/.local/state";
+  return {state + "/muster/local"};
+}
+
+int runUp(const UpOptions& options, Terminal& terminal, const Environment& environment) {
+  LocalLayout layout = layoutOf(options.directory, environment);
+  if (options.supervise) return superviseLocalCluster(layout);
+  auto plan = planFor(options, layout);
+  if (!plan) return terminal.fail(plan.refusal());
+  return bringUpAndFollow(options, layout, *plan, terminal);
+}
+
+}  // namespace muster::cli

@@ -1,0 +1,113 @@
+#include "cli/local_cluster/local_plan.h"
+
+#include "cli/local_cluster/cluster_file.h"
+#include "cli/local_cluster/config_files.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+namespace muster::cli {
+namespace {
+
+using testing::HasSubstr;
+
+const LocalLayout LAYOUT{"/srv/muster"};
+
+LocalPlan plan() {
+  auto plan = drawPlan({}, LAYOUT);
+  EXPECT_TRUE(plan.ok());
+  return *plan;
+}
+
+TEST(LocalPlan, hasTheDocumentedDefaults) {
+  auto made = plan();
+  EXPECT_EQ(made.zookeepers.size(), 1u);
+  EXPECT_EQ(made.coordinators.size(), 3u);
+  EXPECT_EQ(made.workers, (std::vector<std::string>{"w1", "w2", "w3", "w4"}));
+  EXPECT_EQ(made.devices, 2u);
+  EXPECT_EQ(made.deviceMemory, 4_GiB);
+  EXPECT_EQ(made.models, std::vector<std::string>{"/srv/muster/models"});
+  EXPECT_EQ(made.restartRoles, (std::vector<std::string>{"zookeeper", "coordinator", "gateway"}));
+}
+
+TEST(LocalPlan, givesNoPortTwice) {
+  UpOptions options;
+  options.zookeepers = 3;
+  options.coordinators = 5;
+  auto made = drawPlan(options, LAYOUT);
+  std::set<uint16_t> ports;
+  size_t count = 0;
+  for (const auto& one : made->zookeepers) {
+    for (auto port : {one.clientPort, one.quorumPort, one.electionPort})
+      ports.insert(port), ++count;
+  }
+  for (const auto& one : made->coordinators) {
+    for (auto port : {one.rpcPort, one.httpPort}) ports.insert(port), ++count;
+  }
+  EXPECT_EQ(ports.size(), count);
+  EXPECT_EQ(ports.count(0), 0u);
+}
+
+TEST(LocalPlan, comesBackFromItsFile) {
+  auto made = plan();
+  auto read = parsePlan(toJson(made));
+  ASSERT_TRUE(read.ok()) << read.refusal().text;
+  EXPECT_EQ(*read, made);
+  EXPECT_FALSE(parsePlan("{}").ok());
+  EXPECT_FALSE(parsePlan("not json").ok());
+}
+
+TEST(LocalPlan, refusesWhatMakesNoCluster) {
+  struct Case {
+    const char* name;
+    UpOptions options;
+    const char* text;
+  };
+  for (const auto& c :
+       std::vector<Case>{{"no worker", {.workers = 0}, "--workers 0"},
+                         {"too many coordinators", {.coordinators = 10}, "--coordinators 10"},
+                         {"even number of ZooKeeper servers", {.zookeepers = 2}, "odd number"},
+                         {"unknown role", {.restartRoles = {"wizard"}}, "wizard"}}) {
+    SCOPED_TRACE(c.name);
+    auto made = drawPlan(c.options, LAYOUT);
+    ASSERT_FALSE(made.ok());
+    EXPECT_THAT(made.refusal().text, HasSubstr(c.text));
+  }
+}
+
+TEST(LocalPlan, anExistingClusterKeepsItsShape) {
+  auto made = plan();
+  EXPECT_TRUE(checkSamePlan({}, made).ok());
+  EXPECT_TRUE(checkSamePlan({.workers = 4, .devices = 2}, made).ok());
+  auto other = checkSamePlan({.workers = 5}, made);
+  ASSERT_FALSE(other.ok());
+  EXPECT_THAT(other.refusal().text, HasSubstr("--workers"));
+  EXPECT_FALSE(checkSamePlan({.models = {"/elsewhere"}}, made).ok());
+}
+
+TEST(ConfigFiles, nameEveryPeerAndQuoteWhatIsStrange) {
+  auto made = plan();
+  made.models = {"/models/a \"b\"\\c"};
+  std::string coordinator = coordinatorToml(made, LAYOUT, 1);
+  for (const char* text : {"id = \"co2\"", "id = \"co1\"", "id = \"co3\"", "coordinator-co2.key"}) {
+    EXPECT_THAT(coordinator, HasSubstr(text));
+  }
+  std::string worker = workerToml(made, LAYOUT, 0);
+  EXPECT_THAT(worker, HasSubstr(R"(model_roots = ["/models/a \"b\"\\c"])"));
+  EXPECT_THAT(worker, HasSubstr("memory = \"4GiB\""));
+}
+
+TEST(ClusterFile, comesBackAsItWas) {
+  ClusterFile file{.cluster = "local", .zookeeper = {"127.0.0.1:2181"}, .processes = {}};
+  file.processes.push_back(
+      {"coordinator", "co1", {4711, 99}, {{"rpc", "127.0.0.1:1"}}, "/logs/co1.log"});
+  auto read = parseClusterFile(toJson(file));
+  ASSERT_TRUE(read.ok()) << read.refusal().text;
+  EXPECT_EQ(*read, file);
+  EXPECT_FALSE(parseClusterFile("[]").ok());
+}
+
+}  // namespace
+}  // namespace muster::cli
