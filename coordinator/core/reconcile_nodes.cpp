@@ -65,7 +65,10 @@ bool registerNew(Look& look, const NodeName& name, const ObservedNode& seen) {
   if (!seen.attached || !seen.hello) return false;
   const NodeState* node = look.state.findNode(name);
   if (node && node->agent == seen.agent && node->info == *seen.hello) return false;
-  look.propose(NodeRegistered{*seen.hello, seen.agent});
+  NodeRegistered registration{*seen.hello, seen.agent};
+  // A description that cannot be taken is never proposed, or placement would wait for it for ever.
+  if (checkNodeCommand(look.state, registration)) return false;
+  look.propose(std::move(registration));
   return true;
 }
 

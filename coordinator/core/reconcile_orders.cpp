@@ -36,6 +36,7 @@ std::vector<Assignment> assignmentsOf(const State& state, const NodeName& node) 
     }
   }
   std::vector<Assignment> sorted;
+  sorted.reserve(assignments.size());
   for (auto& [ref, assignment] : assignments) sorted.push_back(std::move(assignment));
   return sorted;
 }

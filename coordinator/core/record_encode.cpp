@@ -280,6 +280,7 @@ std::vector<StoredRecord> allRecords(const State& state) {
   std::map<std::string, std::string> sorted;
   for (const auto& key : keys) sorted[toText(key)] = encodeRecord(state, key).value();
   std::vector<StoredRecord> records;
+  records.reserve(sorted.size());
   for (auto& [key, value] : sorted) records.push_back({key, std::move(value)});
   return records;
 }

@@ -191,7 +191,9 @@ void readOne(State& state, const StoredRecord& stored) {
   KJ_CONTEXT("reading a record of the store", stored.key.c_str());
   codec::readCanonical<schema::Record>(stored.value, [&](schema::Record::Reader record) {
     if (record.getFormatVersion() != 1) {
-      KJ_UNIMPLEMENTED("a record of a format this binary does not know", record.getFormatVersion());
+      kj::throwFatalException(KJ_EXCEPTION(UNIMPLEMENTED,
+                                           "a record of a format this binary does not know",
+                                           record.getFormatVersion()));
     }
     takeRecord(state, record);
     return 0;

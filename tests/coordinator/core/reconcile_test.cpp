@@ -388,6 +388,21 @@ TEST_F(Reconcile, movesReplicasOffADeviceThatIsGone) {
   EXPECT_TRUE(cluster.replica("chat", 0).current);
 }
 
+TEST_F(Reconcile, isNotHeldUpByAWorkerThatDescribesItselfWrongly) {
+  addNodes(1);
+  NodeInfo odd = node("w2").cpus(2, 4_GiB).get();
+  odd.devices[1].index = {0};
+  ObservedNode& seen = cluster.observed.nodes[{"w2"}];
+  seen.attached = true;
+  seen.agent = {5, 5};
+  seen.hello = odd;
+  seen.leaseEnd = cluster.now + LEASE;
+  submit(applyOf(spec("chat")));
+  cluster.bringUp();
+  EXPECT_EQ(cluster.deployment("chat").phase, DeploymentPhase::READY);
+  EXPECT_EQ(cluster.state.findNode({"w2"}), nullptr);
+}
+
 TEST_F(Reconcile, finishesADeletionThoughALostNodeStillHoldsRanks) {
   addNodes(2);
   submit(applyOf(spec("chat")));
