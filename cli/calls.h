@@ -1,0 +1,82 @@
+// The calls of a coordinator's ClusterApi as values that can be sent again, to the same or another
+// coordinator.
+#pragma once
+
+#include "base/result.h"
+#include "base/units.h"
+#include "protocol/command.h"
+#include "protocol/coordinator.capnp.h"
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+namespace muster::cli {
+
+// What every sending of one request carries.
+struct CallStamp {
+  RequestId request;
+  LogIndex lastIndex;
+};
+
+struct Answer {
+  std::string json;
+  LogIndex index;
+  Epoch epoch;
+  bool stale = false;
+  Duration age{};     // of a stale answer: since it was last known to be the newest
+  RequestId request;  // under which it was asked
+};
+
+enum class Asks : uint8_t { LEADER, ANYONE };
+
+struct ClusterCall {
+  std::function<kj::Promise<Result<Answer>>(schema::ClusterApi::Client, const CallStamp&)> send;
+  Asks asks = Asks::LEADER;
+  Duration serverWait{};  // how long the coordinator may hold the answer back
+};
+
+enum class DryRun : uint8_t { NO, YES };
+
+struct ReadChoice {
+  Asks asks = Asks::LEADER;
+  LogIndex after;        // not 0: wait for something newer
+  Duration waitLimit{};  // for at most this long
+};
+
+struct Documents {
+  std::string text;
+  std::string fileName;
+};
+
+struct ApplyArguments {
+  Documents documents;  // or
+  std::string planId;
+  Revision expected;  // 0: any
+  DryRun dryRun = DryRun::NO;
+};
+
+struct NodeChange {
+  std::string node;
+  std::string reason;
+  DryRun dryRun = DryRun::NO;
+};
+
+enum class Force : uint8_t { NO, YES };
+enum class LogPart : uint8_t { ALL, FIRST_ERROR };
+
+ClusterCall planCall(Documents documents);
+ClusterCall applyCall(ApplyArguments arguments);
+ClusterCall deleteCall(std::string deployment, DryRun dryRun);
+ClusterCall scaleCall(std::string deployment, uint32_t replicas, DryRun dryRun);
+ClusterCall cordonCall(NodeChange change);
+ClusterCall uncordonCall(NodeChange change);
+ClusterCall drainCall(NodeChange change, Force force);
+// kind: cluster, nodes, gpus, deployments, replicas, ranks, events, models. Empty target: all.
+ClusterCall getCall(std::string kind, std::string target, ReadChoice choice = {});
+ClusterCall whyCall(std::string deployment, ReadChoice choice = {});
+ClusterCall logsCall(std::string target, uint32_t linesMax, LogPart part);
+ClusterCall adminStatusCall();
+ClusterCall stepDownCall(std::string successor);
+
+}  // namespace muster::cli

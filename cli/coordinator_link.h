@@ -1,0 +1,65 @@
+// One coordinator as the client sees it: a connection made when it is needed, and what it last said
+// of itself.
+#pragma once
+
+#include "base/ids.h"
+#include "base/rpc.h"
+#include "base/transport.h"
+#include "base/units.h"
+#include "protocol/coordinator.capnp.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace muster::cli {
+
+enum class Stage : uint8_t { STANDBY, ELECTED, CAUGHT_UP, SERVING };
+std::string_view toText(Stage stage);  // "standby"
+
+// What a coordinator's hello tells.
+struct ServerFacts {
+  ClusterName cluster;
+  HistoryId history;
+  Epoch epoch;
+  CoordinatorId coordinator;
+  Stage stage = Stage::STANDBY;
+  std::string leaderAddress;  // empty: unknown
+  Instant clusterTime;
+  LogIndex applied;
+  std::string version;
+};
+
+class CoordinatorLink {
+ public:
+  // `transport` and `timer` must outlive this.
+  CoordinatorLink(Transport& transport, kj::Timer& timer, std::string address)
+      : transport_(transport), timer_(timer), address_(std::move(address)) {}
+
+  // Dials when there is no connection. Throws as Transport::connect and an RPC do; OVERLOADED when
+  // no answer comes in time. After a failure the next call dials again. One call at a time.
+  kj::Promise<ServerFacts> hello();
+
+  // What clients may ask. Only after a hello that succeeded.
+  schema::ClusterApi::Client api();
+
+  // Closes the connection; calls in flight fail.
+  void drop();
+
+  const std::string& address() const { return address_; }
+  const std::optional<ServerFacts>& facts() const { return facts_; }
+  // For people: "co1 (127.0.0.1:7401) is standby", "127.0.0.1:7401: connection refused".
+  std::string describe() const;
+  void noteFailure(std::string text) { failure_ = std::move(text); }
+
+ private:
+  Transport& transport_;
+  kj::Timer& timer_;
+  std::string address_;
+  std::string failure_ = "not asked yet";
+  std::optional<ServerFacts> facts_;
+  kj::Maybe<kj::Own<RpcConnection>> connection_;
+  kj::Maybe<schema::ClusterApi::Client> api_;
+};
+
+}  // namespace muster::cli
