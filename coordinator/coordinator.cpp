@@ -59,6 +59,7 @@ Co<void> Coordinator::runCo() {
     auto failed = co_await runSession();
     role_ = nullptr;
     facts_.stage = Stage::STANDBY;
+    follower_.takeBack();  // in the same turn: nobody reads what was never committed
     KJ_IF_MAYBE (exception, failed) {
       if (!mayTryAgain(*exception)) {
         facts_.alarm = exception->getDescription().cStr();
@@ -121,6 +122,11 @@ const CoordinatorFacts& Coordinator::facts() { return facts_; }
 kj::Maybe<Leading&> Coordinator::leadership() {
   if (role_.get() == nullptr) return nullptr;
   return role_->leading();
+}
+
+kj::Promise<void> Coordinator::stateMayLeave() {
+  KJ_IF_MAYBE (leading, leadership()) return leading->driver().mayLeave(ReadMode::COMMITTED);
+  return kj::READY_NOW;
 }
 
 kj::Maybe<Driver&> Coordinator::driver() {

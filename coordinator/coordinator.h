@@ -44,8 +44,13 @@ class Coordinator final : public WorkerAuthority {
   const CoordinatorFacts& facts();
   const CoordinatorSettings& settings() const { return settings_; }
   const CoordinatorEnvironment& environment() const { return environment_; }
-  // The newest state here. On a leader it runs ahead of the log: answer from it by Driver::read().
+  // The newest state here. On a leader it runs ahead of the log: make a linearizable answer by
+  // Driver::read(); for a stale one take it from here at once, and let it leave when
+  // stateMayLeave() resolves.
   const State& state() const { return follower_.state(); }
+  // Resolves when what state() holds now is committed. Rejected with DISCONNECTED when that will
+  // never be known.
+  kj::Promise<void> stateMayLeave();
   // While serving as leader. The reference holds until the next turn of the event loop.
   kj::Maybe<Driver&> driver();
   // What the leader sees of its workers; nothing unless serving.

@@ -41,6 +41,12 @@ State& Follower::lend() {
   return state_;
 }
 
+void Follower::takeBack() {
+  if (!lent_) return;
+  StoreMeta meta = *store_.meta();
+  open(meta.cluster, meta.history);
+}
+
 void Follower::take(const failover::ReadBatch& read) {
   KJ_REQUIRE(opened_ && !lent_, "a follower must be open and not lent");
   BatchChanges changes;

@@ -33,8 +33,8 @@ class Follower {
   const State& state() const { return state_; }
   // For the leader's driver, which runs ahead of the store. open() afterwards drops what it did.
   State& lend();
-  // Whether open() has to load before anything else may be done.
-  bool isLent() const { return lent_; }
+  // Drops what a leader did that is not in the store. No effect unless lent.
+  void takeBack();
 
   void onEvents(std::function<void(const std::vector<Event>&)> handler) {
     onEvents_ = kj::mv(handler);

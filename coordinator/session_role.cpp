@@ -121,6 +121,7 @@ Co<Contender::Elected> SessionRole::tail() {
       }
     }
     LogReader look(*session_, paths_, history_, follower().position());
+    co_await look.verifyPosition();
     auto now = co_await look.next();
     KJ_IF_MAYBE (batch, now) {
       take(kj::mv(*batch));
@@ -135,7 +136,9 @@ kj::Promise<kj::Maybe<ReadBatch>> SessionRole::nextBatch(LogReader& reader) {
   auto read =
       reader.waitNext(env().timer).then([](ReadBatch batch) { return Next(kj::mv(batch)); });
   auto late = env().timer.afterDelay(toKj(LOOK_AGAIN)).then([] { return Next(nullptr); });
-  return read.exclusiveJoin(kj::mv(late));
+  // After a reconnect the log must still hold what we have: the service may have lost it.
+  auto moved = session_->stateChanged().then([] { return Next(nullptr); });
+  return read.exclusiveJoin(kj::mv(late)).exclusiveJoin(kj::mv(moved));
 }
 
 void SessionRole::take(ReadBatch read) {
