@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/event_loop.h"
+#include "base/files.h"
 #include "base/http_server.h"
 #include "base/pki.h"
 #include "base/process.h"
@@ -51,6 +52,17 @@ HttpResponse answer(const HttpRequest& request, const Agent& agent, const NodeIn
                          request.requestId);
 }
 
+// What OpenSSL says of a missing file helps nobody.
+Result<Done> checkTlsFiles(const TlsFiles& tls) {
+  for (const auto& [key, path] :
+       {std::pair{"tls.ca", tls.ca}, {"tls.certificate", tls.certificate}, {"tls.key", tls.key}}) {
+    auto content = readFile(path, 1_MiB);
+    if (content) continue;
+    return Refusal{content.refusal().code, std::string(key) + ": " + content.refusal().text};
+  }
+  return Done{};
+}
+
 // Everything of a running worker, in the order in which it must be taken down, last first.
 struct Machine {
   EventLoop loop{TerminationSignals::CAPTURE};
@@ -92,6 +104,8 @@ struct Machine {
   // Coordinators would refuse another node's certificate with every attempt; here it is said once,
   // and clearly.
   Result<Done> readIdentity(const WorkerConfig& config) {
+    auto readable = checkTlsFiles(config.tls);
+    if (!readable) return readable;
     std::string wanted = commonName({Role::WORKER, config.node.name.value});
     std::string found;
     KJ_IF_MAYBE (why, kj::runCatchingExceptions([&] {
