@@ -317,18 +317,16 @@ Co<Contender::Impl::Next> Contender::Impl::confirmLeader(EpochView seen, Candida
   co_return asked.code == ZkCode::OK ? Next::WAIT : Next::AGAIN;
 }
 
-// One winner, nothing in between, and every older leader is fenced at every znode. The old leader's
-// candidate is gone (its session's end is what brought us here), or a ghost, which the epoch leaves
-// behind.
+// The leader's candidate is gone with its session, or is a ghost on this server only: nothing is
+// left to delete.
 Co<Contender::Impl::Next> Contender::Impl::takeOver(EpochView seen) {
   EpochView ours = nextEpoch(seen, info(), session.sessionId());
   takeoverWhy = takeoverReason(seen);
   // After a lost answer the same takeover is sent again: the first sending counts.
   if (takeoverEpoch != ours.epoch) takeoverSent = clock.steadyNow();
   takeoverEpoch = ours.epoch;
-  std::vector<Op> ops;
-  ops.push_back(setOp(paths.epoch(), encodeEpoch(ours, identity.cluster), seen.version));
-  ops.push_back(checkOp(pathOf(ownName)));
+  ByteString record = encodeEpoch(ours, identity.cluster);
+  std::vector<Op> ops = takeoverOps(paths, seen, record, pathOf(ownName), "");
   MultiResult result = co_await session.multi(std::move(ops));
   if (result.code != ZkCode::OK) co_return Next::AGAIN;  // lost, or another won: `epoch` says which
   ours.version = result.results.at(0).version;

@@ -86,4 +86,13 @@ EpochView nextEpoch(const EpochView& before, const CandidateInfo& leader, int64_
   return next;
 }
 
+std::vector<Op> takeoverOps(const Paths& paths, const EpochView& before, const ByteString& ours,
+                            const std::string& ownCandidate, const std::string& oldCandidate) {
+  std::vector<Op> ops;
+  ops.push_back(setOp(paths.epoch(), ours, before.version));
+  if (!oldCandidate.empty()) ops.push_back(removeOp(oldCandidate));
+  ops.push_back(checkOp(ownCandidate));
+  return ops;
+}
+
 }  // namespace muster::failover

@@ -2,7 +2,9 @@
 #pragma once
 
 #include "base/units.h"
+#include "failover/coordination.h"
 #include "failover/epoch_view.h"
+#include "failover/paths.h"
 #include "failover/records.h"
 
 #include <optional>
@@ -51,5 +53,11 @@ std::string handOverReason(const CoordinatorId& by);
 
 // The record of the epoch after `before`, led by `leader` on `session`.
 EpochView nextEpoch(const EpochView& before, const CandidateInfo& leader, int64_t session);
+
+// One takeover: multi{set(epoch, v -> ours), delete(old leader's candidate, if there), check(own
+// candidate)}. One winner, nothing in between, and every older leader is fenced at every znode.
+// `oldCandidate` is empty when its session's end took it away.
+std::vector<Op> takeoverOps(const Paths& paths, const EpochView& before, const ByteString& ours,
+                            const std::string& ownCandidate, const std::string& oldCandidate);
 
 }  // namespace muster::failover

@@ -52,9 +52,9 @@ class LogReader {
   LogReader& operator=(const LogReader&) = delete;
 
   // The next batch if it is there now, nothing if the log ends before it (NO_NODE on this session,
-  // read after this call). After a connect or reconnect it first proves the position (below).
-  // Throws DISCONNECTED when the session ends, FAILED with a LogFault's name and the values for a
-  // fault.
+  // read after this call). The first call, and each after a reconnect, first proves the position
+  // (below). Throws DISCONNECTED when the session ends, FAILED with a LogFault's name and the
+  // values for a fault.
   kj::Promise<kj::Maybe<ReadBatch>> next();
   // The next batch, waiting for it by a watch and a second look every 5 s of `timer`.
   kj::Promise<ReadBatch> waitNext(kj::Timer& timer);
@@ -93,8 +93,8 @@ class LogReader {
   std::deque<kj::Promise<GetResult>> ahead_;
   BatchNumber aheadFirst_;
   size_t aheadMax_ = 0;
-  uint64_t stateChanges_ = 0;  // of the session
-  uint64_t provenAt_ = 0;      // `stateChanges_` when the position was last proved
+  uint64_t stateChanges_ = 0;       // of the session
+  uint64_t provenAt_ = UINT64_MAX;  // `stateChanges_` when the position was last proved
   kj::Promise<void> counting_ = nullptr;
 };
 

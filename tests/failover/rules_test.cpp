@@ -95,6 +95,22 @@ TEST(ElectionRules, theNextEpochKeepsTheHistoryAndNamesTheLeader) {
   EXPECT_EQ(decodeCandidate(encodeCandidate(info)), info);
 }
 
+TEST(ElectionRules, aTakeoverSetsTheEpochAtItsVersionAndChecksItsOwnCandidate) {
+  Paths paths(ClusterName{"x"});
+  EpochView before;
+  before.version = 9;
+  auto ops = takeoverOps(paths, before, "record", "/own", "");
+  ASSERT_EQ(ops.size(), 2u);
+  EXPECT_EQ(ops[0].kind, OpKind::SET);
+  EXPECT_EQ(ops[0].version, 9);
+  EXPECT_EQ(ops[1].kind, OpKind::CHECK);
+  EXPECT_EQ(ops[1].path, "/own");
+  ops = takeoverOps(paths, before, "record", "/own", "/old");
+  ASSERT_EQ(ops.size(), 3u);
+  EXPECT_EQ(ops[1].kind, OpKind::REMOVE);
+  EXPECT_EQ(ops[1].path, "/old");
+}
+
 MultiResult answer(std::vector<ZkCode> codes) {
   MultiResult result;
   result.code = ZkCode::OK;
