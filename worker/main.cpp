@@ -30,7 +30,7 @@ int withConfig(const Options& options) {
     std::printf("%s: ok\n", path.c_str());
     return 0;
   }
-  auto served = serve(*config);
+  auto served = options.action == Action::STOP_RANKS ? stopRanks(*config) : serve(*config);
   return served ? 0 : complain(served.refusal(), FAILED);
 }
 

@@ -18,6 +18,7 @@ std::vector<std::string> valueFlags() {
 
 std::optional<Action> actionOf(const std::string& name) {
   if (name == "check-config") return Action::CHECK_CONFIG;
+  if (name == "stop-ranks") return Action::STOP_RANKS;
   if (name == "version") return Action::VERSION;
   if (name == "help") return Action::HELP;
   return std::nullopt;
@@ -66,6 +67,8 @@ std::string usage() {
   return "muster-worker [--config FILE] [--KEY VALUE ...]   serve (FILE: "
          "/etc/muster/worker.toml)\n"
          "muster-worker [--config FILE] --check-config      say what is wrong with FILE\n"
+         "muster-worker [--config FILE] --stop-ranks        stop the ranks that a stopped worker "
+         "left running\n"
          "muster-worker --version | --help\n";
 }
 

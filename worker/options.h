@@ -9,7 +9,7 @@
 
 namespace muster::worker {
 
-enum class Action { SERVE, CHECK_CONFIG, VERSION, HELP };
+enum class Action { SERVE, CHECK_CONFIG, STOP_RANKS, VERSION, HELP };
 
 struct Options {
   Action action = Action::SERVE;

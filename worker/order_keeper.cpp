@@ -19,7 +19,7 @@ void OrderKeeper::restore() {
   logger_.info("going on with the stored order", {{"epoch", known_.order.stamp.token.epoch},
                                                   {"index", known_.order.stamp.index},
                                                   {"ranks", known_.order.assignments.size()}});
-  ranks_.obey(known_.order.assignments);
+  ranks_.restore(known_.order.assignments);
 }
 
 ObeyAnswer OrderKeeper::obey(Order order, const std::string& from) {

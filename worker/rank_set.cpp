@@ -18,8 +18,17 @@ class RankSet final : public Ranks {
   RankSet(RankEnvironment& environment, std::string dataDir)
       : environment_(environment), folders_(std::move(dataDir)), tasks_("stopping a rank") {}
 
-  void obey(std::vector<Assignment> assignments) override {
+  void restore(std::vector<Assignment> assignments) override {
     takeOverFolders();
+    for (const auto& assignment : assignments) {
+      if (entries_.count(assignment.ref) != 0) continue;
+      couldNotBegin(assignment.ref, {.code = RefusalCode::RANK_CRASHED,
+                                     .text = "its process was gone when the agent came back"});
+    }
+    obey(std::move(assignments));
+  }
+
+  void obey(std::vector<Assignment> assignments) override {
     std::set<RankRef> wanted;
     for (auto& assignment : assignments) wanted.insert(assignment.ref);
     for (auto& [ref, entry] : entries_) {
@@ -59,10 +68,8 @@ class RankSet final : public Ranks {
     const RankReport& report() const { return unit.get() != nullptr ? unit->report() : failure; }
   };
 
-  // Brings back what an earlier agent left. Once: later every folder has its entry.
+  // Brings back what an earlier agent left.
   void takeOverFolders() {
-    if (tookOver_) return;
-    tookOver_ = true;
     for (const auto& folder : folders_.list()) {
       auto assignment = folder.loadAssignment();
       if (!assignment) {
@@ -133,7 +140,6 @@ class RankSet final : public Ranks {
 
   RankEnvironment& environment_;
   RankFolders folders_;
-  bool tookOver_ = false;
   std::vector<kj::Own<kj::PromiseFulfiller<void>>> waiting_;
   std::map<RankRef, Entry> entries_;
   Tasks tasks_;

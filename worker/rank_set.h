@@ -10,8 +10,7 @@
 namespace muster::worker {
 
 // `environment` must outlive the result. `dataDir`: made when missing. Processes go on when the
-// result is destroyed; ranks of an earlier agent come back with the first obey() that still wants
-// them, and are stopped when it does not.
+// result is destroyed, and come back with restore().
 kj::Own<Ranks> makeRanks(RankEnvironment& environment, std::string dataDir);
 
 }  // namespace muster::worker

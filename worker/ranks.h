@@ -28,6 +28,11 @@ class Ranks {
   // does nothing.
   virtual void obey(std::vector<Assignment> assignments) = 0;
 
+  // Comes back to what an earlier agent ran, by the order it had stored. Call once, before obey().
+  // Ranks are never started here: one of the order whose process is gone has FAILED, since the
+  // others of its generation met without the process that would follow.
+  virtual void restore(std::vector<Assignment> assignments) = 0;
+
   // Everything that runs, or has ended and is still wanted; by ref.
   virtual std::vector<RankReport> reports() const = 0;
 

@@ -151,4 +151,15 @@ Result<Done> serve(const WorkerConfig& config) {
   return Done{};
 }
 
+Result<Done> stopRanks(const WorkerConfig& config) {
+  auto lock = lockDataDirectory(config.dataDirectory);
+  if (!lock) return lock.refusal();
+  Machine machine(config);
+  machine.ranks->restore({});  // none is wanted, so all that still run are stopped
+  while (!machine.ranks->reports().empty()) {
+    machine.ranks->changed().wait(machine.loop.waitScope());
+  }
+  return Done{};
+}
+
 }  // namespace muster::worker

@@ -10,4 +10,8 @@ namespace muster::worker {
 // another node, and a stored order that is damaged. Throws for what else the machine denies.
 Result<Done> serve(const WorkerConfig& config);
 
+// Stops every rank that an agent left running on this node, and returns when all have ended.
+// Refuses ALREADY_RUNNING while an agent runs.
+Result<Done> stopRanks(const WorkerConfig& config);
+
 }  // namespace muster::worker

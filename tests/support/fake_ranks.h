@@ -14,6 +14,7 @@ class FakeRanks final : public Ranks {
   void obey(std::vector<Assignment> assignments) override {
     obeyed.push_back(std::move(assignments));
   }
+  void restore(std::vector<Assignment> assignments) override { obey(std::move(assignments)); }
   std::vector<RankReport> reports() const override { return said; }
   kj::Promise<void> changed() override { return changed_.next(); }
   kj::Promise<RankLog> readLog(RankRef ref, uint32_t linesMax) override {

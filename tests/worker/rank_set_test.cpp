@@ -165,12 +165,32 @@ TEST_F(RankSetTest, aNewAgentAdoptsTheSameProcesses) {
   for (uint32_t rank = 0; rank < 4; ++rank) pids[rank] = report(rank).pid;
   ranks_ = nullptr;
   ranks_ = makeRanks(environment_, data_);
-  ranks_->obey(gang);
+  ranks_->restore(gang);
   waitForPhase(ReplicaPhase::READY);
   for (uint32_t rank = 0; rank < 4; ++rank) {
     EXPECT_EQ(report(rank).pid, pids[rank]);
     EXPECT_FALSE(report(rank).slices.empty());
   }
+}
+
+TEST_F(RankSetTest, aNewAgentStartsNothingAgain) {
+  auto gang = nativeGang();
+  startNative(gang);
+  auto pid = static_cast<pid_t>(report(3).pid);
+  ranks_ = nullptr;
+  auto three = processes_->adopt({pid, readProcessStat(pid)->startTicks});
+  ASSERT_EQ(::kill(pid, SIGKILL), 0);
+  KJ_ASSERT_NONNULL(three)->onExit().wait(loop_.waitScope());
+  ranks_ = makeRanks(environment_, data_);
+  auto unknown = gang[0];
+  unknown.ref.generation = {5};
+  auto wanted = gang;
+  wanted.push_back(unknown);
+  ranks_->restore(wanted);
+  EXPECT_EQ(report(3).phase, ReplicaPhase::FAILED);
+  EXPECT_EQ(ranks_->reports().back().ref, unknown.ref);
+  EXPECT_EQ(ranks_->reports().back().phase, ReplicaPhase::FAILED);
+  EXPECT_EQ(ranks_->reports().back().pid, 0u);
 }
 
 TEST_F(RankSetTest, aKilledRankFailsAndItsGroupNotices) {
