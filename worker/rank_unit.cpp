@@ -68,6 +68,8 @@ void RankUnit::watchExit() {
 void RankUnit::ended(ExitStatus status) {
   environment_.log.info("a rank's process has ended",
                         {{"rank", folderName(report_.ref)}, {"how", toText(status)}});
+  report_.pid = 0;  // from here on its devices are free
+  changed();
   if (stopping_) return;
   fail(exitCode() == RefusalCode::ENGINE_EXITED ? Reason::ENGINE_EXITED : Reason::RANK_CRASHED,
        "its process ended: " + toText(status));

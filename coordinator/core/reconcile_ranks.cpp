@@ -73,7 +73,9 @@ bool isReleased(const Look& look, const ObservedNode& seen, const RankRef& ref) 
   if (retired == look.state.retired.end()) return false;
   if (!obeyedSince(look, seen, retired->second.retiredIndex)) return false;
   auto report = seen.ranks.find(ref);
-  return report == seen.ranks.end() || hasEnded(report->second.phase);
+  if (report == seen.ranks.end()) return true;
+  // A rank that failed may still be dying: its process is gone once the agent names none.
+  return hasEnded(report->second.phase) && report->second.pid == 0;
 }
 
 void reconcileNodeRanks(Look& look, const NodeName& name, const ObservedNode& seen) {

@@ -162,6 +162,7 @@ void CoreCluster::failRank(const RankRef& ref, Reason reason, const std::string&
     auto rank = agent.ranks.find(ref);
     if (rank == agent.ranks.end()) continue;
     rank->second.phase = ReplicaPhase::FAILED;
+    rank->second.pid = 0;  // its process is gone
     rank->second.reason = reason;
     rank->second.message = "ended";
     rank->second.firstError = error;
