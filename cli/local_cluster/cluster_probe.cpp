@@ -38,6 +38,17 @@ std::set<std::string> readyNodes(const std::string& text) {
   return names;
 }
 
+kj::Promise<std::set<std::string>> askNodes(schema::Gate::Client gate) {
+  auto request = gate.apiRequest().send().getApi().getRequest();
+  request.setKind("nodes");
+  return request.send()
+      .then([](capnp::Response<schema::ClusterApi::GetResults>&& answer) {
+        auto outcome = answer.getOutcome();
+        return outcome.isJson() ? readyNodes(outcome.getJson().cStr()) : std::set<std::string>();
+      })
+      .catch_([](kj::Exception&&) { return std::set<std::string>(); });  // it leads no more
+}
+
 Co<Answer> askCo(EventLoop& loop, Transport& transport, std::string address) {
   auto connection = co_await connectRpc(transport, loop.timer(), address, Role::COORDINATOR);
   auto gate = connection->bootstrap<schema::Gate>();
@@ -46,14 +57,7 @@ Co<Answer> askCo(EventLoop& loop, Transport& transport, std::string address) {
   answer.up = true;
   answer.id = hello.getInfo().getCoordinator().cStr();
   answer.serving = hello.getInfo().getStage() == STAGE_SERVING;
-  if (answer.serving) {
-    auto api = gate.apiRequest().send().getApi();
-    auto request = api.getRequest();
-    request.setKind("nodes");
-    auto nodes = co_await request.send();
-    auto outcome = nodes.getOutcome();
-    if (outcome.isJson()) answer.readyNodes = readyNodes(outcome.getJson().cStr());
-  }
+  if (answer.serving) answer.readyNodes = co_await askNodes(gate);
   co_return answer;
 }
 
