@@ -11,6 +11,7 @@ namespace muster::coordinator {
 namespace {
 
 constexpr Duration HAND_OVER_DEADLINE = 5_s;
+constexpr Duration CLOSE_DEADLINE = 2_s;
 
 bool mayTryAgain(const kj::Exception& exception) {
   return exception.getType() == kj::Exception::Type::DISCONNECTED ||
@@ -113,8 +114,9 @@ Co<void> Coordinator::shutDownCo() {
     co_await done.exclusiveJoin(kj::mv(late));
   }
   if (role_.get() == nullptr) co_return;  // between two sessions: run() sees that we leave
-  co_await role_->close();
-  co_await kj::mv(stopped_.promise);
+  role_->close();
+  auto late = environment_.timer.afterDelay(toKj(CLOSE_DEADLINE));
+  co_await stopped_.promise.exclusiveJoin(kj::mv(late));
 }
 
 const CoordinatorFacts& Coordinator::facts() { return facts_; }

@@ -24,7 +24,8 @@ Leading::Leading(Parts parts, kj::Own<failover::Leadership> leadership, std::str
       reason_(kj::mv(reason)),
       driver_({parts_.follower.lend(), *leadership_, parts_.env.store, parts_.clusterClock,
                parts_.env.clock, parts_.facts, parts_.env.logger}),
-      resigned_(kj::newPromiseAndFulfiller<failover::LeadershipEnded>()) {
+      resigned_(kj::newPromiseAndFulfiller<failover::LeadershipEnded>()),
+      tasks_("leader") {
   driver_.onEvents(parts_.onEvents);
   driver_.onStored(parts_.onCommitted);
 }
@@ -43,10 +44,7 @@ kj::Promise<failover::LeadershipEnded> Leading::run() {
       .exclusiveJoin(kj::mv(fault))
       .exclusiveJoin(serveCo().asPromise())
       .then([this](failover::LeadershipEnded ended) {
-        // What was in flight is counted by the leadership; this is the check that is due and will
-        // not be made.
-        if (ended.why != failover::LeadershipEnd::HANDED_OVER) parts_.facts.fencedAttempts++;
-        driver_.end(KJ_EXCEPTION(DISCONNECTED, ended.text.c_str()));
+        over(ended);
         return ended;
       });
 }
@@ -73,11 +71,29 @@ void Leading::resign(std::string why) {
 }
 
 kj::Promise<bool> Leading::handOver(CoordinatorId successor) {
+  KJ_REQUIRE(handOver_ == nullptr, "a hand-over is under way already");
   driver_.pause();
-  return leadership_->handOver(kj::mv(successor)).then([this](bool done) {
-    if (!done) driver_.resume();
-    return done;
-  });
+  auto done = kj::newPromiseAndFulfiller<bool>();
+  handOver_ = kj::mv(done.fulfiller);
+  tasks_.add(leadership_->handOver(kj::mv(successor)).then([this](bool handedOver) {
+    handOverDone(handedOver);
+  }));
+  return kj::mv(done.promise);
+}
+
+void Leading::handOverDone(bool done) {
+  if (!done) driver_.resume();
+  KJ_IF_MAYBE (fulfiller, handOver_) (*fulfiller)->fulfill(kj::mv(done));
+  handOver_ = nullptr;
+}
+
+void Leading::over(const failover::LeadershipEnded& ended) {
+  bool handedOver = ended.why == failover::LeadershipEnd::HANDED_OVER;
+  // What was in flight is counted by the leadership; this is the check that is due and will not be
+  // made.
+  if (!handedOver) parts_.facts.fencedAttempts++;
+  driver_.end(KJ_EXCEPTION(DISCONNECTED, ended.text.c_str()));
+  handOverDone(handedOver);
 }
 
 const Observed* Leading::observed() const {

@@ -43,7 +43,8 @@ class Leading {
 
   // Stops leading because of `why`, without a successor.
   void resign(std::string why);
-  // See Leadership::handOver. Nothing new is accepted from now on, unless it comes to nothing.
+  // See Leadership::handOver. Nothing new is accepted from now on, unless it comes to nothing. The
+  // promise may outlive this leadership, which resolves it when it ends.
   kj::Promise<bool> handOver(CoordinatorId successor);
 
   bool serving() const { return serving_; }
@@ -57,6 +58,8 @@ class Leading {
   struct Service;  // what runs while serving
 
   Co<failover::LeadershipEnded> serveCo();
+  void over(const failover::LeadershipEnded& ended);
+  void handOverDone(bool done);
 
   Parts parts_;
   kj::Own<failover::Leadership> leadership_;
@@ -64,7 +67,9 @@ class Leading {
   Driver driver_;
   bool serving_ = false;
   kj::PromiseFulfillerPair<failover::LeadershipEnded> resigned_;
+  kj::Maybe<kj::Own<kj::PromiseFulfiller<bool>>> handOver_;
   kj::Own<Service> service_;
+  Tasks tasks_;
 };
 
 }  // namespace muster::coordinator

@@ -8,7 +8,6 @@ namespace muster::coordinator {
 namespace {
 
 constexpr Duration LOOK_AGAIN = 5_s;
-constexpr Duration CLOSE_DEADLINE = 2_s;
 
 using failover::Contender;
 using failover::EpochView;
@@ -146,15 +145,6 @@ void SessionRole::take(ReadBatch read) {
   parts_.leading.clusterClock.atLeast(read.batch.leaderTime);
   parts_.onFresh();
   parts_.leading.onCommitted();
-}
-
-kj::Promise<void> SessionRole::close() {
-  session_->close();
-  return awaitEnd().asPromise().exclusiveJoin(env().timer.afterDelay(toKj(CLOSE_DEADLINE)));
-}
-
-Co<void> SessionRole::awaitEnd() {
-  while (session_->state() != SessionState::ENDED) co_await session_->stateChanged();
 }
 
 }  // namespace muster::coordinator

@@ -30,13 +30,12 @@ class SessionRole {
   kj::Promise<void> run();
 
   kj::Maybe<Leading&> leading();
-  // Asks the service to end the session and waits for that, for a while.
-  kj::Promise<void> close();
+  // Asks the service to end the session; run() is rejected when it has.
+  void close() { session_->close(); }
 
  private:
   Co<void> runCo();
   Co<void> watchSession();
-  Co<void> awaitEnd();
   Co<failover::EpochView> awaitTree();
   Co<void> readToEnd();
   Co<failover::Contender::Elected> tail();

@@ -57,6 +57,9 @@ class CoordinatorTest : public testing::Test {
     auto made = processes.run({"--config", processes.configPath(0), "--bootstrap"});
     ASSERT_EQ(made.code, 0) << made.output;
     for (size_t i = 0; i < processes.count(); i++) processes.start(i);
+    for (size_t i = 0; i < processes.count(); i++) {
+      await("all answer", [&] { return ask(i).has_value(); });
+    }
   }
 
   // What a coordinator says of itself; nothing while it cannot be reached.
