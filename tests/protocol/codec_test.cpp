@@ -1,6 +1,7 @@
 #include "protocol/codec.h"
 
 #include "base/random.h"
+#include "tests/support/golden.h"
 
 #include <capnp/message.h>
 #include <gtest/gtest.h>
@@ -141,6 +142,24 @@ TEST(Codec, aBatchComesBackAsItWas) {
   Batch batch = sampleBatch();
   EXPECT_EQ(decodeBatch(encodeBatch(batch)), batch);
   EXPECT_EQ(batch.lastIndex().value, 30 + batch.commands.size() - 1);
+}
+
+std::string hexLines(const ByteString& bytes) {
+  static constexpr char DIGITS[] = "0123456789abcdef";
+  std::string out;
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    auto byte = static_cast<unsigned char>(bytes[i]);
+    out += DIGITS[byte >> 4];
+    out += DIGITS[byte & 15];
+    if (i % 32 == 31 || i + 1 == bytes.size()) out += '\n';
+  }
+  return out;
+}
+
+// What stands in ZooKeeper and RocksDB today must be readable for ever: another golden file means
+// another format.
+TEST(Codec, theBytesOfTheLogStayAsTheyAre) {
+  muster::testing::expectGolden("golden/protocol/batch.hex", hexLines(encodeBatch(sampleBatch())));
 }
 
 TEST(Codec, theChainFollowsEveryByte) {
