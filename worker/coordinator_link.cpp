@@ -54,6 +54,7 @@ Co<void> CoordinatorLink::runCo() {
   for (;;) {
     kj::Maybe<kj::Exception> failure;
     status_.state = LinkState::CONNECTING;
+    status_.attempts++;
     try {
       co_await serve();
     } catch (const kj::Exception& exception) {

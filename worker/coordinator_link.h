@@ -63,8 +63,9 @@ struct LinkStatus {
   std::string address;
   std::string coordinator;  // by its certificate; empty before the first connection
   LinkState state = LinkState::CONNECTING;
-  bool leading = false;  // leads in the highest epoch known
-  std::string problem;   // why it is not attached; empty when there is none
+  bool leading = false;   // leads in the highest epoch known
+  std::string problem;    // why it is not attached; empty when there is none
+  uint64_t attempts = 0;  // connections tried so far
 };
 
 class CoordinatorLink {

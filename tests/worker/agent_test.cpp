@@ -170,9 +170,11 @@ TEST_F(AgentTest, mayGoInTheMiddleOfAnInspection) {
   struct Slow final : ModelInspection {
     kj::Promise<Result<ModelManifest>> inspect(std::string) override {
       started = true;
-      return kj::NEVER_DONE;
+      kj::Promise<Result<ModelManifest>> never = kj::NEVER_DONE;
+      return never.attach(kj::defer([this] { cancelled = true; }));
     }
     bool started = false;
+    bool cancelled = false;
   } slow;
   agent_ = nullptr;
   auto made =
@@ -185,6 +187,7 @@ TEST_F(AgentTest, mayGoInTheMiddleOfAnInspection) {
                      .eagerlyEvaluate(nullptr);
   until([&] { return slow.started; });
   agent_ = nullptr;
+  EXPECT_TRUE(slow.cancelled);
   EXPECT_TRUE(within(kj::mv(failure)));
 }
 
