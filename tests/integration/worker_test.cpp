@@ -1,11 +1,13 @@
 // A worker process with three coordinator processes on a real ZooKeeper: it attaches to all, takes
 // the leader's order and lease, and follows the next leader.
+#include "base/co.h"
 #include "base/event_loop.h"
 #include "tests/support/worker_process.h"
 #include "tests/support/zk_server.h"
 #include "worker/order_store.h"
 
 #include <gtest/gtest.h>
+#include <kj/compat/tls.h>
 
 #include <functional>
 
@@ -58,6 +60,37 @@ class WorkerTest : public testing::Test {
     return static_cast<size_t>(log[name + 14] - '1');
   }
 
+  // What the HTTP port answers; shows a certificate unless `own` is null.
+  std::string get(const std::string& path, const TlsFiles* own) {
+    auto ca = contentOf(coordinators.certificate({Role::VIEWER, "anyone"}).ca);
+    kj::TlsCertificate trusted{kj::StringPtr(ca.c_str())};
+    kj::TlsContext::Options options;
+    options.useSystemTrustStore = false;
+    options.trustedCertificates = kj::arrayPtr(&trusted, 1);
+    kj::Maybe<kj::TlsKeypair> pair;
+    if (own != nullptr) {
+      auto key = contentOf(own->key);
+      auto certificate = contentOf(own->certificate);
+      options.defaultKeypair =
+          pair.emplace(kj::TlsKeypair{kj::TlsPrivateKey(kj::StringPtr(key.c_str())),
+                                      kj::TlsCertificate(kj::StringPtr(certificate.c_str()))});
+    }
+    kj::TlsContext tls(kj::mv(options));
+    auto text = getCo(tls, path).asPromise();
+    return loop.timer().timeoutAfter(PATIENCE, kj::mv(text)).wait(loop.waitScope());
+  }
+  Co<std::string> getCo(kj::TlsContext& tls, std::string path) {
+    std::string log = workers.log(0);
+    auto port = std::stoul(log.substr(log.rfind("http_port=") + 10));
+    auto address = co_await loop.network().parseAddress("127.0.0.1", static_cast<uint>(port));
+    auto raw = co_await address->connect();
+    auto stream = co_await tls.wrapClient(kj::mv(raw), "worker.test.muster");
+    std::string request = "GET " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    co_await stream->write(request.data(), request.size());
+    auto answer = co_await stream->readAllText();
+    co_return std::string(answer.cStr());
+  }
+
   support::ZkServers zookeeper{1};
   support::CoordinatorProcesses coordinators{CLUSTER, zookeeper.addresses(), 3};
   support::WorkerProcesses workers{CLUSTER, coordinators, 1};
@@ -101,6 +134,20 @@ TEST_F(WorkerTest, waitsForItsCoordinatorsAndIsThereAtOnce) {
   startCoordinators();
   awaitSaid(" attached", 3);
   awaitSaid("lease held", 1);
+}
+
+TEST_F(WorkerTest, showsItsMetricsToWhomMayLook) {
+  workers.start(0);
+  awaitSaid("ready", 1);
+  TlsFiles viewer = coordinators.certificate({Role::VIEWER, "vera"});
+  TlsFiles gateway = coordinators.certificate({Role::GATEWAY, "g1"});
+  EXPECT_EQ(get("/healthz", nullptr).find("HTTP/1.1 200"), 0u);
+  EXPECT_EQ(get("/metrics", nullptr).find("HTTP/1.1 401"), 0u);
+  EXPECT_EQ(get("/metrics", &gateway).find("HTTP/1.1 401"), 0u);
+  EXPECT_EQ(get("/none", &viewer).find("HTTP/1.1 404"), 0u);
+  std::string metrics = get("/metrics", &viewer);
+  EXPECT_EQ(metrics.find("HTTP/1.1 200"), 0u) << metrics;
+  EXPECT_NE(metrics.find("muster_build_info{"), std::string::npos) << metrics;
 }
 
 TEST_F(WorkerTest, saysWhatIsWrongInTheErrorStyle) {

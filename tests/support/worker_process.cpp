@@ -53,7 +53,8 @@ WorkerProcesses::WorkerProcesses(const ClusterName& cluster, CoordinatorProcesse
     std::ofstream(configPath(i))
         << "cluster = \"" << cluster.value << "\"\nnode = \"" << id << "\"\ncoordinators = ["
         << addresses << "]\naddress = \"127.0.0.1\"\ndata_dir = \"" << dataDirectory(i)
-        << "\"\nmodel_roots = [\"" << modelRoot << "\"]\n[tls]\nca = \"" << tls.ca
+        << "\"\nmodel_roots = [\"" << modelRoot
+        << "\"]\n[http]\nlisten = \"127.0.0.1:0\"\n[tls]\nca = \"" << tls.ca
         << "\"\ncertificate = \"" << tls.certificate << "\"\nkey = \"" << tls.key << "\"\n"
         << "[[devices]]\nmemory = \"4GiB\"\n[[devices]]\nmemory = \"4GiB\"\n";
   }
