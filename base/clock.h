@@ -1,4 +1,4 @@
-// Time as a thing that is handed in: production reads the kernel, the simulation its own virtual clock.
+// Time as a thing handed in: production reads the kernel, the simulation its own virtual clock.
 #pragma once
 
 #include "base/units.h"

@@ -1,4 +1,4 @@
-// Strong types for everything that is counted or named, so that an epoch is never taken for an index.
+// Strong types for what is counted or named, so that an epoch is never taken for an index.
 #pragma once
 
 #include <array>
@@ -16,16 +16,16 @@ struct StrongNumber {
   StrongNumber next() const { return {static_cast<Rep>(value + 1)}; }
 };
 
-// A name that only compares with its own kind. Its grammar is checked where it enters (protocol/names.h).
+// A name that only compares with its own kind. protocol/names.h checks it where it enters.
 template <class Tag>
 struct StrongName {
   std::string value;
   auto operator<=>(const StrongName&) const = default;
 };
 
-using LogIndex = StrongNumber<struct LogIndexTag>;        // of a command; the first command has index 1
-using BatchNumber = StrongNumber<struct BatchNumberTag>;  // dense number of a log znode; starts with 1
-using Epoch = StrongNumber<struct EpochTag>;              // one leadership; only grows within a history
+using LogIndex = StrongNumber<struct LogIndexTag>;        // of a command; the first has index 1
+using BatchNumber = StrongNumber<struct BatchNumberTag>;  // of a log znode; dense, from 1
+using Epoch = StrongNumber<struct EpochTag>;              // one leadership; grows within a history
 using Generation = StrongNumber<struct GenerationTag>;    // of a replica; only grows
 using Revision = StrongNumber<struct RevisionTag>;        // of a deployment; starts with 1
 using DeploymentUid = StrongNumber<struct DeploymentUidTag>;  // never used twice in a history
@@ -50,8 +50,8 @@ struct Guid {
 using Incarnation = Guid;  // drawn at each start of a coordinator or an agent
 using BatchId = Guid;
 
-// Which past this cluster lives in. A restore raises the number; the higher wins, and an equal number
-// with another guid means that two clusters were mixed up.
+// Which past this cluster lives in. A restore raises the number; the higher wins, and an equal
+// number with another guid means that two clusters were mixed up.
 struct HistoryId {
   uint64_t number = 0;
   Guid guid;

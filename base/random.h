@@ -23,7 +23,7 @@ class Random {
   }
 };
 
-// splitmix64 (Steele, Lea, Flood, OOPSLA 2014): the simulation's and the tests' source, equal everywhere.
+// splitmix64 (Steele, Lea, Flood, OOPSLA 2014): the source of simulation and tests, equal anywhere.
 class SeededRandom final : public Random {
  public:
   explicit SeededRandom(uint64_t seed) : state_(seed) {}

@@ -1,4 +1,4 @@
-// The codes of INTERFACES: E01 input, E02 identity, E03 conflict, E04 placement, E05 node and GPU,
+// The codes of refusals: E01 input, E02 identity, E03 conflict, E04 placement, E05 node and GPU,
 // E06 engine, E07 cluster, E09 internal. A code never changes its meaning; `muster explain E0401`
 // prints its page.
 #pragma once

@@ -30,8 +30,8 @@ constexpr Duration operator-(Duration a, Duration b) { return {a.nanos - b.nanos
 constexpr Duration operator*(Duration a, int64_t times) { return {a.nanos * times}; }
 constexpr Duration operator/(Duration a, int64_t parts) { return {a.nanos / parts}; }
 
-// Cluster time: nanoseconds since the bootstrap of the history, carried on by each leader's steady clock.
-// Decisions use it; it is unrelated to any wall clock.
+// Cluster time: nanoseconds since the bootstrap of the history, carried on by each leader's steady
+// clock. Decisions use it; it is unrelated to any wall clock.
 struct Instant {
   int64_t nanos = 0;
   auto operator<=>(const Instant&) const = default;
@@ -60,14 +60,16 @@ constexpr Bytes operator""_B(unsigned long long n) { return {n}; }
 constexpr Bytes operator""_KiB(unsigned long long n) { return {n << 10}; }
 constexpr Bytes operator""_MiB(unsigned long long n) { return {n << 20}; }
 constexpr Bytes operator""_GiB(unsigned long long n) { return {n << 30}; }
-constexpr Duration operator""_ms(unsigned long long n) { return {static_cast<int64_t>(n) * 1'000'000}; }
+constexpr Duration operator""_ms(unsigned long long n) {
+  return {static_cast<int64_t>(n) * 1'000'000};
+}
 constexpr Duration operator""_s(unsigned long long n) {
   return {static_cast<int64_t>(n) * 1'000'000'000};
 }
 constexpr Duration operator""_min(unsigned long long n) { return operator""_s(n * 60); }
 }  // namespace literals
 
-// "80GiB", "512MiB", "17B"; decimal fractions such as "1.5GiB" are taken. Nothing when it is no size.
+// "80GiB", "512MiB", "17B", and decimals such as "1.5GiB". Nothing when it is no size.
 std::optional<Bytes> parseBytes(std::string_view text);
 // "250ms", "30s", "5m", "2h", "3d". Nothing when it is no duration.
 std::optional<Duration> parseDuration(std::string_view text);

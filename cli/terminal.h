@@ -58,7 +58,7 @@ class Terminal {
   void hint(std::string_view text);
   void detail(std::string_view text);
   void warn(std::string_view text);
-  // In the style of INTERFACES section 6. Returns the exit code of the refusal.
+  // In the style of protocol/error_text.h. Returns the exit code of the refusal.
   int fail(const Refusal& refusal, std::string_view fileName = "");
 
   // The state of what is going on, one line each. On a terminal the lines are drawn over the last

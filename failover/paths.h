@@ -1,4 +1,4 @@
-// Names below /muster-<cluster>, as DESIGN section 3 gives them.
+// Names below /muster-<cluster>; docs/ARCHITECTURE.md shows the tree.
 #pragma once
 
 #include "base/ids.h"

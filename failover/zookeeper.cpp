@@ -1,7 +1,7 @@
 // The only file that names ZooKeeper's C API. One session object owns one handle of the
 // single-threaded library and drives it from a descriptor watcher and a timer; the library calls
 // back only from inside our own calls, on the loop.
-// Longer than our files are, because no other file may know that API.
+// Long because no other file may know that API.
 //
 // What it must get right (each was seen to fail):
 // - The watcher is stopped before, and armed anew after, every zookeeper_process() and

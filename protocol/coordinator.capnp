@@ -1,5 +1,5 @@
 @0xc06d9be4a1f87325;
-# What clients may ask a coordinator. Objects travel as the JSON of INTERFACES section 7, made once in the
+# What clients may ask a coordinator. Objects travel as JSON with the field names of the YAML, made once in the
 # coordinator, so that CLI, HTTP and dashboard show the same; one table says which role may call which method.
 
 using Cxx = import "/capnp/c++.capnp";

@@ -1,4 +1,5 @@
-// A deployment as its owner wrote it, after every check of the YAML; see INTERFACES section 3.
+// A deployment as its owner wrote it, after every check of the YAML; `muster explain deployment`
+// names the fields.
 #pragma once
 
 #include "base/ids.h"

@@ -119,7 +119,8 @@ constexpr FieldRow TABLE[] = {
 
     {"placement", "{pool, nodes, exclude, spread, fabric, tp_within}", "{}", "where ranks may go",
      OPTIONAL, BUILT, nullptr, nullptr},
-    {"placement.pool", "name", "any", "only nodes with this label pool", OPTIONAL, BUILT, readPool, writePool},
+    {"placement.pool", "name", "any", "only nodes with this label pool", OPTIONAL, BUILT, readPool,
+     writePool},
     {"placement.nodes", "list of nodes", "all", "only these nodes", OPTIONAL, BUILT, readNodes,
      writeNodes},
     {"placement.exclude", "list of nodes", "none", "none of these nodes", OPTIONAL, BUILT,
@@ -128,7 +129,8 @@ constexpr FieldRow TABLE[] = {
      "replicas on different nodes, or in different racks", OPTIONAL, BUILT, readSpread,
      writeSpread},
     {"placement.fabric", "required or preferred", "preferred",
-     "whether nodes of one replica must have one label fabric", OPTIONAL, BUILT, readFabric, writeFabric},
+     "whether nodes of one replica must have one label fabric", OPTIONAL, BUILT, readFabric,
+     writeFabric},
     {"placement.tp_within", "node", "none", "keeps each tensor group inside one node", OPTIONAL,
      BUILT, readTensorWithin, writeTensorWithin},
 

@@ -13,8 +13,9 @@ namespace muster {
 struct ShardPlan {
   uint32_t tensor = 1;
   uint32_t pipeline = 1;
-  std::vector<uint32_t> stageFirstLayer;  // shape [pipeline], ascending, starts with 0; empty: only the engine knows
-  std::vector<Bytes> rankWeights;         // shape [world size], bytes of weights each rank loads
+  // Shape [pipeline], ascending, starts with 0; empty: only the engine knows.
+  std::vector<uint32_t> stageFirstLayer;
+  std::vector<Bytes> rankWeights;  // shape [world size], bytes of weights each rank loads
   std::vector<Bytes>
       rankMemory;  // shape [world size], bytes reserved on each of the rank's devices
   uint32_t worldSize() const { return tensor * pipeline; }

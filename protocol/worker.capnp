@@ -39,7 +39,7 @@ struct OrderStamp {                 # total order of orders to one agent
 }
 
 interface WorkerSession {
-  # The answer extends the lease; see DESIGN section 6. remaining counts from the sending of the request answered.
+  # The answer extends the lease (docs/ARCHITECTURE.md); what it says counts from the sending of the request answered.
   heartbeat @0 (report :NodeReport) -> (answer :HeartbeatAnswer);
 }
 
