@@ -245,6 +245,12 @@ void Coordinator::describe(schema::ServerInfo::Builder info) {
   info.setClusterTimeNs(clusterNow().nanos);
   info.setAppliedIndex(facts_.committedIndex.value);
   info.setVersion(settings_.version.c_str());
+  info.setFencedAttempts(facts_.fencedAttempts);
+  // A hash of commands in flight may never be any committed state's.
+  if (state().applied != facts_.committedIndex) return;
+  info.setStateHashIndex(state().applied.value);
+  info.initStateHash().setHigh(state().hash().high);
+  info.getStateHash().setLow(state().hash().low);
 }
 
 }  // namespace muster::coordinator

@@ -7,6 +7,7 @@
 #include "base/random.h"
 #include "coordinator/coordinator.h"
 #include "coordinator/rocks_store.h"
+#include "coordinator/rpc_api.h"
 #include "coordinator/store_format.h"
 #include "failover/election.h"
 #include "failover/zookeeper.h"
@@ -82,6 +83,10 @@ int serve(const CoordinatorConfig& config) {
                                      store,        *transport, logger};
   Coordinator coordinator(environment, {config.cluster, config.id, config.rpcListen,
                                         config.rpcAdvertised, MUSTER_VERSION});
+  PlanBook plans;
+  CallStats calls;
+  ApiContext api{coordinator, plans, calls, config.peers};
+  coordinator.serveApi(makeRpcApi(api));
   std::string address = coordinator.start().wait(loop.waitScope());
   logger.info("ready", {{"rpc", address}, {"version", MUSTER_VERSION}});
   auto terminated = loop.onTermination().then([&](int signal) {

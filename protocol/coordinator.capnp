@@ -24,6 +24,9 @@ struct ServerInfo {
   clusterTimeNs @7 :Int64;          # to stamp request ids with
   appliedIndex @8 :UInt64;
   version @9 :Text;
+  stateHash @10 :Types.Guid;        # of the whole state; absent while commands are in flight
+  stateHashIndex @11 :UInt64;       # the index it is of
+  fencedAttempts @12 :UInt64;       # appends, checks, orders and answers given up or refused: epoch or session over
 }
 
 struct CallHeader {
@@ -63,7 +66,8 @@ interface ClusterApi {
   cordon @4 (header :CallHeader, node :Text, reason :Text, dryRun :Bool) -> (outcome :Outcome);
   uncordon @5 (header :CallHeader, node :Text, dryRun :Bool) -> (outcome :Outcome);
   drain @6 (header :CallHeader, node :Text, reason :Text, force :Bool, dryRun :Bool) -> (outcome :Outcome);
-  # kind: cluster, nodes, gpus, deployments, replicas, ranks, events, models; target: empty for all.
+  # kind: cluster, nodes, gpus, deployments, replicas, ranks, events, models; target: empty for all, "tenant/" for
+  # all of a tenant. Events: with afterIndex, only those above it.
   get @7 (header :CallHeader, kind :Text, target :Text, options :ReadOptions) -> (outcome :Outcome);
   why @8 (header :CallHeader, deployment :Text, options :ReadOptions) -> (outcome :Outcome);
   logs @9 (header :CallHeader, target :Text, linesMax :UInt32, firstError :Bool) -> (outcome :Outcome);

@@ -1,0 +1,138 @@
+#include "coordinator/api_reads.h"
+
+#include "base/co.h"
+#include "base/kj_time.h"
+#include "coordinator/cluster_facts.h"
+#include "coordinator/objects/event.h"
+#include "coordinator/objects/why.h"
+#include "coordinator/select.h"
+
+namespace muster::coordinator {
+namespace {
+
+constexpr Duration WAIT_MAX = 60_s;
+constexpr size_t EVENTS_READ_MAX = 20'000;  // of the store, newest, before the filter
+constexpr size_t EVENTS_SHOWN_MAX = 1'000;
+
+// Waits for something newer, as the caller wished; whether it came does not matter.
+kj::Promise<void> awaitNews(ApiContext& context, ReadCall how) {
+  bool waits = how.afterIndex.value != 0 && how.wait > Duration{};
+  if (!waits) return kj::READY_NOW;
+  Duration wait = std::min(how.wait, WAIT_MAX);
+  return context.coordinator.committedAfter(how.afterIndex)
+      .exclusiveJoin(context.env().timer.afterDelay(toKj(wait)));
+}
+
+Result<Answer> answerOf(Result<Json> object, LogIndex index) {
+  if (!object) return object.refusal();
+  return Answer{toText(*object), index};
+}
+
+AnswerPromise readStale(ApiContext& context, const ReadObject& read) {
+  Coordinator& coordinator = context.coordinator;
+  const State& state = coordinator.state();
+  // On a leader this memory runs ahead of the log.
+  Duration age = coordinator.age();
+  auto answer =
+      answerOf(read({state, coordinator.observed(), coordinator.clusterNow()}), state.applied);
+  if (answer) {
+    answer->stale = true;
+    answer->age = age;
+  }
+  KJ_IF_MAYBE (driver, coordinator.driver()) {
+    return driver->mayLeave(ReadMode::COMMITTED).then([answer = kj::mv(answer)]() mutable {
+      return kj::mv(answer);
+    });
+  }
+  return answer;
+}
+
+AnswerPromise readNewest(ApiContext& context, const ReadObject& read) {
+  Coordinator& coordinator = context.coordinator;
+  KJ_IF_MAYBE (driver, coordinator.driver()) {
+    const State& state = driver->state();
+    auto answer =
+        answerOf(read({state, coordinator.observed(), coordinator.clusterNow()}), state.applied);
+    return driver->mayLeave(ReadMode::LINEARIZABLE).then([answer = kj::mv(answer)]() mutable {
+      return kj::mv(answer);
+    });
+  }
+  return Result<Answer>(coordinator.notLeader());
+}
+
+Co<Result<Answer>> readCo(ApiContext& context, ApiCall call, ReadCall how, ReadObject read) {
+  if (!how.stale && !context.coordinator.leading()) co_return context.coordinator.notLeader();
+  auto come = co_await awaitIndex(context.coordinator, call.lastIndex);
+  if (!come) co_return come.refusal();
+  co_await awaitNews(context, how);
+  if (how.stale) co_return co_await readStale(context, read);
+  co_return co_await readNewest(context, read);
+}
+
+Json eventsObject(const std::vector<Event>& events, const std::string& target) {
+  Json items = Json::array();
+  std::vector<const Event*> wanted;
+  for (const Event& event : events) {
+    if (isAbout(event, target)) wanted.push_back(&event);
+  }
+  size_t first = wanted.size() > EVENTS_SHOWN_MAX ? wanted.size() - EVENTS_SHOWN_MAX : 0;
+  for (size_t i = first; i < wanted.size(); ++i) items.push_back(eventObject(*wanted[i]));
+  return listOf(std::move(items));
+}
+
+// The store holds committed events only, so what is read of it rests on its own index.
+Co<Result<Answer>> eventsCo(ApiContext& context, ApiCall call, std::string target, ReadCall how) {
+  Coordinator& coordinator = context.coordinator;
+  if (!how.stale && !coordinator.leading()) co_return coordinator.notLeader();
+  auto come = co_await awaitIndex(coordinator, call.lastIndex);
+  if (!come) co_return come.refusal();
+  co_await awaitNews(context, how);
+  if (!how.stale) {
+    kj::Maybe<kj::Promise<void>> proven;
+    KJ_IF_MAYBE (driver, coordinator.driver()) proven = driver->mayLeave(ReadMode::LINEARIZABLE);
+    KJ_IF_MAYBE (promise, proven) {
+      co_await kj::mv(*promise);
+    } else {
+      co_return coordinator.notLeader();
+    }
+  }
+  auto events = coordinator.environment().store.events(how.afterIndex, EVENTS_READ_MAX);
+  Answer answer{toText(eventsObject(events, target)), coordinator.facts().committedIndex};
+  answer.stale = how.stale;
+  if (how.stale) answer.age = coordinator.age();
+  co_return answer;
+}
+
+}  // namespace
+
+AnswerPromise readObject(ApiContext& context, ApiCall call, ReadCall how, ReadObject read) {
+  return readCo(context, kj::mv(call), how, kj::mv(read));
+}
+
+AnswerPromise ApiReads::get(ApiCall call, std::string word, std::string target, ReadCall how) {
+  auto kind = kindNamed(word);
+  if (!kind) return Result<Answer>(unknownKind(word));
+  if (*kind == "events") return eventsCo(context_, kj::mv(call), kj::mv(target), how);
+  if (*kind == "cluster") {
+    return readObject(context_, kj::mv(call), how, [this](const ObjectView& view) -> Result<Json> {
+      return clusterObject(view, clusterFacts(context_));
+    });
+  }
+  return readObject(context_, kj::mv(call), how,
+                    [kind = *kind, target = kj::mv(target)](const ObjectView& view) {
+                      return selectObjects(view, kind, target);
+                    });
+}
+
+AnswerPromise ApiReads::why(ApiCall call, std::string deployment, ReadCall how) {
+  auto target = parseDeploymentTarget(deployment);
+  if (!target) return Result<Answer>(target.refusal());
+  return readObject(context_, kj::mv(call), how,
+                    [target = *target](const ObjectView& view) -> Result<Json> {
+                      auto found = findTarget(view.state, target.tenant, target.name);
+                      if (!found) return found.refusal();
+                      return whyObject(view, **found);
+                    });
+}
+
+}  // namespace muster::coordinator

@@ -1,0 +1,37 @@
+#include "coordinator/cluster_facts.h"
+
+namespace muster::coordinator {
+
+ClusterFacts clusterFacts(const ApiContext& context) {
+  const Coordinator& coordinator = context.coordinator;
+  ClusterFacts facts;
+  facts.cluster = coordinator.cluster();
+  facts.history = coordinator.token().history;
+  facts.epoch = coordinator.token().epoch;
+  if (const auto& view = coordinator.view()) {
+    facts.leader = view->leader;
+    facts.leaderAddress = view->leaderAddress;
+  }
+  for (const auto& peer : context.peers) facts.coordinators.push_back(peer.id);
+  if (facts.coordinators.empty()) facts.coordinators.push_back(coordinator.id());
+  return facts;
+}
+
+CoordinatorView ownView(ApiContext& context) {
+  Coordinator& coordinator = context.coordinator;
+  const CoordinatorFacts& facts = coordinator.facts();
+  CoordinatorView view;
+  view.id = coordinator.id();
+  view.stage = std::string(toText(facts.stage));
+  view.appliedIndex = facts.committedIndex;
+  // A hash of commands in flight may never be any committed state's.
+  if (coordinator.state().applied == facts.committedIndex) {
+    view.stateHash = coordinator.state().hash();
+  }
+  view.fencedAttempts = facts.fencedAttempts;
+  view.address = coordinator.settings().rpcAdvertised;
+  view.reachable = true;
+  return view;
+}
+
+}  // namespace muster::coordinator

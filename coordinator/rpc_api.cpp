@@ -1,0 +1,203 @@
+#include "coordinator/rpc_api.h"
+
+#include "coordinator/api_admin.h"
+#include "coordinator/api_changes.h"
+#include "coordinator/api_reads.h"
+#include "coordinator/authorization.h"
+#include "coordinator/serve.h"
+#include "protocol/codec.h"
+
+namespace muster::coordinator {
+namespace {
+
+enum class CallKind { READ, CHANGE };
+
+std::string text(capnp::Text::Reader in) { return {in.begin(), in.size()}; }
+
+// What an exception means to who called: one of the leadership's end is no fault of anybody.
+Refusal refusalFor(const kj::Exception& exception, CallKind kind, Coordinator& coordinator) {
+  if (exception.getType() == kj::Exception::Type::DISCONNECTED) {
+    if (kind == CallKind::READ) return coordinator.notLeader();
+    return {RefusalCode::OUTCOME_UNKNOWN,
+            "this coordinator stopped leading before the outcome was known; ask again with the "
+            "same request id"};
+  }
+  Refusal refusal = refusalOf(exception);
+  bool isBusy = exception.getType() == kj::Exception::Type::OVERLOADED;
+  if (isBusy && refusal.code == RefusalCode::INTERNAL) refusal.code = RefusalCode::OVERLOADED;
+  return refusal;
+}
+
+class ClusterApi final : public Authorized<schema::ClusterApi> {
+ public:
+  ClusterApi(ApiContext& context, const RpcPeer& peer)
+      : Authorized(peer.identity, context.env().logger),
+        context_(context),
+        changes_(context),
+        reads_(context),
+        admin_(context) {}
+
+  kj::Promise<void> plan(PlanContext context) override {
+    auto in = context.getParams();
+    return answer(context, "plan", CallKind::READ, [&](ApiCall call) {
+      return changes_.plan(kj::mv(call), text(in.getDocuments()), text(in.getFileName()));
+    });
+  }
+
+  kj::Promise<void> apply(ApplyContext context) override {
+    auto in = context.getParams();
+    return change(context, "apply", in.getDryRun(), [&](ApiCall call) {
+      ApplyCall what{text(in.getDocuments()), text(in.getFileName()), text(in.getPlanId()),
+                     Revision{in.getExpectedRevision()}, in.getDryRun()};
+      return changes_.apply(kj::mv(call), kj::mv(what));
+    });
+  }
+
+  kj::Promise<void> delete_(DeleteContext context) override {
+    auto in = context.getParams();
+    return change(context, "delete", in.getDryRun(), [&](ApiCall call) {
+      return changes_.remove(kj::mv(call), text(in.getDeployment()),
+                             Revision{in.getExpectedRevision()}, in.getDryRun());
+    });
+  }
+
+  kj::Promise<void> scale(ScaleContext context) override {
+    auto in = context.getParams();
+    return change(context, "scale", in.getDryRun(), [&](ApiCall call) {
+      return changes_.scale(kj::mv(call), text(in.getDeployment()), in.getReplicas(),
+                            Revision{in.getExpectedRevision()}, in.getDryRun());
+    });
+  }
+
+  kj::Promise<void> cordon(CordonContext context) override {
+    auto in = context.getParams();
+    return change(context, "cordon", in.getDryRun(), [&](ApiCall call) {
+      return changes_.cordon(kj::mv(call), {text(in.getNode())}, text(in.getReason()),
+                             in.getDryRun());
+    });
+  }
+
+  kj::Promise<void> uncordon(UncordonContext context) override {
+    auto in = context.getParams();
+    return change(context, "uncordon", in.getDryRun(), [&](ApiCall call) {
+      return changes_.uncordon(kj::mv(call), {text(in.getNode())}, in.getDryRun());
+    });
+  }
+
+  kj::Promise<void> drain(DrainContext context) override {
+    auto in = context.getParams();
+    return change(context, "drain", in.getDryRun(), [&](ApiCall call) {
+      return changes_.drain(kj::mv(call), {text(in.getNode())}, text(in.getReason()), in.getForce(),
+                            in.getDryRun());
+    });
+  }
+
+  kj::Promise<void> get(GetContext context) override {
+    auto in = context.getParams();
+    return answer(context, "get", CallKind::READ, [&](ApiCall call) {
+      return reads_.get(kj::mv(call), text(in.getKind()), text(in.getTarget()),
+                        readCall(in.getOptions()));
+    });
+  }
+
+  kj::Promise<void> why(WhyContext context) override {
+    auto in = context.getParams();
+    return answer(context, "why", CallKind::READ, [&](ApiCall call) {
+      return reads_.why(kj::mv(call), text(in.getDeployment()), readCall(in.getOptions()));
+    });
+  }
+
+  kj::Promise<void> logs(LogsContext context) override {
+    auto in = context.getParams();
+    return answer(context, "logs", CallKind::READ, [&](ApiCall call) {
+      return reads_.logs(kj::mv(call), text(in.getTarget()), in.getLinesMax(), in.getFirstError());
+    });
+  }
+
+  kj::Promise<void> adminStatus(AdminStatusContext context) override {
+    return answer(context, "adminStatus", CallKind::READ,
+                  [&](ApiCall call) { return admin_.status(kj::mv(call)); });
+  }
+
+  kj::Promise<void> stepDown(StepDownContext context) override {
+    auto in = context.getParams();
+    return answer(context, "stepDown", CallKind::CHANGE, [&](ApiCall call) {
+      return admin_.stepDown(kj::mv(call), {text(in.getSuccessor())});
+    });
+  }
+
+ private:
+  static ReadCall readCall(schema::ReadOptions::Reader in) {
+    return {in.getStale(), LogIndex{in.getAfterIndex()},
+            Duration{int64_t{in.getWaitMs()} * 1'000'000}};
+  }
+
+  ApiCall callOf(schema::CallHeader::Reader header) {
+    return {commonName(caller()), decode(header.getRequest()), {header.getLastIndex()}};
+  }
+
+  // A change needs an id, for without one a retry would be a second change.
+  template <class Context, class Function>
+  kj::Promise<void> change(Context context, const char* method, bool isDry, Function function) {
+    return answer(context, method, CallKind::CHANGE, [&](ApiCall call) -> AnswerPromise {
+      if (call.request.guid.isNull() && !isDry) {
+        return Result<Answer>(
+            Refusal{RefusalCode::INVALID_VALUE, "a change must carry a request id"});
+      }
+      return function(kj::mv(call));
+    });
+  }
+
+  // `function` reads the parameters before it returns.
+  template <class Context, class Function>
+  kj::Promise<void> answer(Context context, const char* method, CallKind kind, Function function) {
+    SteadyTime began = context_.env().clock.steadyNow();
+    auto answered = kj::evalNow([&] { return function(callOf(context.getParams().getHeader())); });
+    context.releaseParams();
+    context.allowCancellation();
+    return answered
+        .catch_([this, kind, method](kj::Exception&& why) -> Result<Answer> {
+          if (why.getType() == kj::Exception::Type::FAILED) {
+            logger().error("a call failed", {{"method", method}, {"why", why}});
+          }
+          return refusalFor(why, kind, context_.coordinator);
+        })
+        .then([this, context, method, began](Result<Answer> answer) mutable {
+          count(method, began, answer);
+          fill(context.getResults().initOutcome(), answer);
+        });
+  }
+
+  void count(const char* method, SteadyTime began, const Result<Answer>& answer) {
+    context_.calls.rpc[method].add(context_.env().clock.steadyNow() - began);
+    if (!answer) context_.calls.rpcErrors[{method, toText(answer.refusal().code)}]++;
+  }
+
+  void fill(schema::Outcome::Builder out, const Result<Answer>& answer) {
+    out.setEpoch(context_.coordinator.token().epoch.value);
+    if (!answer) {
+      encode(answer.refusal(), out.initRefusal());
+      out.setIndex(context_.coordinator.facts().committedIndex.value);
+      return;
+    }
+    out.setJson(answer->json.c_str());
+    out.setIndex(answer->index.value);
+    out.setStale(answer->stale);
+    out.setAgeMs(static_cast<uint32_t>(std::clamp<int64_t>(answer->age.millis(), 0, UINT32_MAX)));
+  }
+
+  ApiContext& context_;
+  ApiChanges changes_;
+  ApiReads reads_;
+  ApiAdmin admin_;
+};
+
+}  // namespace
+
+ApiFactory makeRpcApi(ApiContext& context) {
+  return [&context](const RpcPeer& peer) -> schema::ClusterApi::Client {
+    return kj::heap<ClusterApi>(context, peer);
+  };
+}
+
+}  // namespace muster::coordinator
