@@ -25,9 +25,15 @@ bool isPassing(const kj::Exception& why) {
   KJ_UNREACHABLE;
 }
 
+// The answer alone, as deadlines want it.
+template <class Results>
+kj::Promise<capnp::Response<Results>> withoutPipeline(capnp::RemotePromise<Results> sent) {
+  return sent.then([](capnp::Response<Results>&& response) { return kj::mv(response); });
+}
+
 AttachAccepted decodeAccepted(schema::AttachAnswer::Accepted::Reader in) {
   return {.token = decode(in.getToken()),
-          .coordinator = std::string(in.getCoordinator().cStr()),
+          .coordinator = {std::string(in.getCoordinator().cStr())},
           .leading = in.getLeading(),
           .heartbeat = Duration{int64_t{in.getHeartbeatMs()} * 1'000'000}};
 }
@@ -87,7 +93,7 @@ Co<AttachAccepted> CoordinatorLink::attach(schema::Gate::Client gate,
   auto request = gate.workerRequest().send().getGate().attachRequest();  // one round trip
   encode(owner_.hello(), request.initHello());
   request.setAgent(owner_.agentFor(status_.coordinator));
-  kj::Promise<capnp::Response<schema::WorkerGate::AttachResults>> sent = request.send();
+  auto sent = withoutPipeline(request.send());
   auto response = co_await withDeadline(environment_.timer, policy_.attachDeadline,
                                         "attaching to " + status_.address, kj::mv(sent));
   auto answer = response.getAnswer();
@@ -116,7 +122,7 @@ Co<void> CoordinatorLink::beat(schema::WorkerSession::Client session, Duration i
     SteadyTime sentAt = environment_.clock.steadyNow();
     auto request = session.heartbeatRequest();
     encode(owner_.report(), request.initReport());
-    kj::Promise<capnp::Response<schema::WorkerSession::HeartbeatResults>> sent = request.send();
+    auto sent = withoutPipeline(request.send());
     auto response = co_await withDeadline(environment_.timer, policy_.heartbeatDeadline,
                                           "a heartbeat to " + status_.address, kj::mv(sent));
     HeartbeatAnswer answer = decodeAnswer(response.getAnswer());

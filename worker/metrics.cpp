@@ -26,6 +26,7 @@ MetricFamily gauge(std::string name, std::string help, std::vector<ClientMetric>
 
 MetricFamily links(const AgentStatus& status) {
   std::vector<ClientMetric> samples;
+  samples.reserve(status.links.size());
   for (const LinkStatus& link : status.links) {
     bool attached = link.state == LinkState::ATTACHED;
     samples.push_back(sample(attached ? 1 : 0, {{"address", link.address}}));
@@ -39,6 +40,7 @@ MetricFamily rankPhases(const AgentStatus& status) {
   for (std::string_view phase : replicaPhaseTexts()) counts[phase] = 0;
   for (const RankReport& rank : status.ranks) counts[toText(rank.phase)]++;
   std::vector<ClientMetric> samples;
+  samples.reserve(counts.size());
   for (auto [phase, count] : counts) {
     samples.push_back(sample(count, {{"phase", std::string(phase)}}));
   }
@@ -47,6 +49,7 @@ MetricFamily rankPhases(const AgentStatus& status) {
 
 MetricFamily deviceMemory(const NodeInfo& node) {
   std::vector<ClientMetric> samples;
+  samples.reserve(node.devices.size());
   for (const DeviceInfo& device : node.devices) {
     samples.push_back(sample(static_cast<double>(device.memory.count),
                              {{"node", node.name.value},

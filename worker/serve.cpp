@@ -123,7 +123,7 @@ struct Machine {
 
   Result<Done> startHttp(const WorkerConfig& config) {
     HttpServerOptions options{.address = config.httpListen, .tls = config.tls};
-    auto handler = [this](HttpRequest request) -> kj::Promise<HttpResponse> {
+    auto handler = [this](const HttpRequest& request) -> kj::Promise<HttpResponse> {
       return answer(request, *agent, node);
     };
     auto started = HttpServer::start(kj::mv(options), kj::mv(handler), logger, random);

@@ -20,9 +20,8 @@ namespace muster::worker {
 class AgentFixture : public testing::Test {
  protected:
   AgentFixture()
-      : folder_(), logger_({.level = LogLevel::DEBUG, .output = [this](auto line) {
-                              lines_.emplace_back(line);
-                            }}) {
+      : logger_({.level = LogLevel::DEBUG,
+                 .output = [this](auto line) { lines_.emplace_back(line); }}) {
     createCa(folder_.path(), CLUSTER);
   }
   ~AgentFixture() noexcept override = default;

@@ -3,12 +3,8 @@
 
 #include "tests/worker/agent_fixture.h"
 
-#include <gmock/gmock.h>
-
 namespace muster::worker {
 namespace {
-
-using testing::HasSubstr;
 
 class AgentTest : public AgentFixture {
  protected:
@@ -18,11 +14,11 @@ class AgentTest : public AgentFixture {
   void attach() {
     leader_ = coordinator("co1");
     agent_ = start({leader_->address()});
-    until([&] { return leader_->reports.size() >= 1; });
+    until([&] { return !leader_->reports.empty(); });
   }
-  ObeyAnswer give(uint64_t epoch, uint64_t index, std::vector<uint32_t> ranks) {
-    return within(leader_->order(
-        orderOf(stampOf(epoch, index), leader_->hellos.back().incarnation, std::move(ranks))));
+  ObeyAnswer give(uint64_t epoch, uint64_t index, const std::vector<uint32_t>& ranks) {
+    return within(
+        leader_->order(orderOf(stampOf(epoch, index), leader_->hellos.back().incarnation, ranks)));
   }
 
   kj::Own<FakeCoordinator> leader_;

@@ -92,7 +92,7 @@ TEST_F(CoordinatorLinkTest, learnsANewLeaderByTheConnectionsItHas) {
   auto second = coordinator("co2");
   second->answers.leading = false;
   auto agent = start({first->address(), second->address()});
-  until([&] { return agent->status().links[0].leading && second->reports.size() >= 1; });
+  until([&] { return agent->status().links[0].leading && !second->reports.empty(); });
   first->stop();
   second->answers.token = tokenOf(2);
   second->answers.leading = true;

@@ -35,7 +35,7 @@ class FakeCoordinator {
   kj::Promise<void> start() {
     server_ = kj::heap<RpcServer>(timer_, [this](const RpcPeer& peer) -> capnp::Capability::Client {
       peers.push_back(peer);
-      return schema::Gate::Client(kj::heap<FrontGate>(*this));
+      return kj::heap<FrontGate>(*this);
     });
     return transport_->listen(address_, server_->acceptor()).then([this](kj::Own<Listener> made) {
       address_ = made->address();

@@ -28,7 +28,7 @@ inline Assignment assignmentOf(uint32_t rank) {
   return assignment;
 }
 
-inline Order orderOf(OrderStamp stamp, Incarnation agent, std::vector<uint32_t> ranks) {
+inline Order orderOf(OrderStamp stamp, Incarnation agent, const std::vector<uint32_t>& ranks) {
   Order order{stamp, agent, {}};
   for (uint32_t rank : ranks) order.assignments.push_back(assignmentOf(rank));
   return order;

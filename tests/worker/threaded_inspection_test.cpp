@@ -33,7 +33,7 @@ struct Hold {
   std::atomic<int> looks{0};
 };
 
-ThreadedInspection::Look holding(std::shared_ptr<Hold> hold) {
+ThreadedInspection::Look holding(const std::shared_ptr<Hold>& hold) {
   return [hold](const std::string& source) -> Result<ModelManifest> {
     int now = ++hold->running;
     if (now > hold->most) hold->most = now;
