@@ -1,0 +1,94 @@
+#include "cli/commands/session.h"
+
+namespace muster::cli {
+namespace {
+
+ClusterClientOptions clientOptions(Invocation& invocation, const ChosenContext& context) {
+  Terminal& terminal = invocation.terminal;
+  return {.coordinators = context.cluster.coordinators,
+          .timeout = invocation.timeout,
+          .onWaiting =
+              [&terminal](const std::string& said) {
+                terminal.hint("waiting for a coordinator: " + said);
+              },
+          .onRetry = [&terminal](const std::string& why) { terminal.detail(why); }};
+}
+
+}  // namespace
+
+Result<kj::Own<Session>> Session::open(Invocation& invocation) {
+  auto context = chooseContext(invocation.arguments.value("--context"), invocation.environment);
+  if (!context) return context.refusal();
+  std::string file = context->file;
+  kj::Maybe<kj::Own<Session>> session;
+  auto failure = kj::runCatchingExceptions(
+      [&] { session = kj::heap<Session>(invocation, std::move(*context)); });
+  KJ_IF_MAYBE (exception, failure) {
+    return Refusal{RefusalCode::NOT_AUTHENTICATED,
+                   "the certificates named in " + file +
+                       " cannot be used: " + exception->getDescription().cStr(),
+                   {},
+                   {"muster context ls"}};
+  }
+  return kj::mv(KJ_ASSERT_NONNULL(session));
+}
+
+Session::Session(Invocation& invocation, ChosenContext context)
+    : invocation_(invocation),
+      context_(std::move(context)),
+      loop_(TerminationSignals::CAPTURE),
+      transport_(makeTlsTransport(loop_.network(), loop_.timer(), context_.cluster.cluster,
+                                  context_.cluster.tls)),
+      client_(kj::heap<ClusterClient>(*transport_, loop_.timer(), random_,
+                                      clientOptions(invocation, context_))),
+      seenFile_(userStateFolder(invocation.environment), context_.cluster.cluster),
+      interrupted_(loop_.onTermination().fork()) {
+  if (auto seen = seenFile_.read()) client_->setSeen(seen->history, seen->index);
+}
+
+Session::~Session() noexcept(false) {
+  if (client_->lastIndex() == LogIndex{}) return;
+  if (!seenFile_.write({client_->history(), client_->lastIndex()})) {
+    invocation_.terminal.detail("the index seen last could not be kept in " +
+                                userStateFolder(invocation_.environment));
+  }
+}
+
+Result<Reply> Session::ask(ClusterCall call) {
+  struct Outcome {
+    std::optional<Result<Answer>> answer;  // nothing: the user left
+  };
+  kj::Promise<Result<Answer>> asked = client_->call(std::move(call));
+  auto answered = asked.then([](Result<Answer> answer) { return Outcome{answer}; });
+  auto left = interrupted_.addBranch().then([](int) { return Outcome{}; });
+  auto outcome = answered.exclusiveJoin(kj::mv(left)).wait(loop_.waitScope());
+  if (!outcome.answer) throw Interrupted{detached_};
+  if (!*outcome.answer) return explained(outcome.answer->refusal());
+  const Answer& answer = **outcome.answer;
+  auto json = Json::parse(answer.json, nullptr, false);
+  if (json.is_discarded()) {
+    return Refusal{RefusalCode::INTERNAL, "the coordinator answered something that is no JSON"};
+  }
+  if (answer.stale) {
+    invocation_.terminal.hint("stale: as of log index " + std::to_string(answer.index.value) +
+                              ", known to be the newest " + toAge(answer.age) + " ago");
+  }
+  invocation_.terminal.detail("request " + toText(answer.request.guid) + ", index " +
+                              std::to_string(answer.index.value) + ", epoch " +
+                              std::to_string(answer.epoch.value));
+  return Reply{std::move(json), answer.index};
+}
+
+// Whoever has several clusters wants to know which one did not answer.
+Refusal Session::explained(Refusal refusal) const {
+  if (refusal.code == RefusalCode::NO_LEADER || refusal.code == RefusalCode::NOT_AUTHENTICATED) {
+    refusal.text = "cluster " + context_.cluster.cluster.value + ": " + refusal.text;
+  }
+  return refusal;
+}
+
+ReadChoice readChoiceOf(const Invocation& invocation) {
+  return {.asks = invocation.has("--stale") ? Asks::ANYONE : Asks::LEADER};
+}
+
+}  // namespace muster::cli
