@@ -145,7 +145,7 @@ class FlatCommand {
     wordValues_.resize(command.words.size());
     for (size_t i = 0; i < flags_.size(); ++i) addFlag(flags_[i], flagValues_[i]);
     for (size_t i = 0; i < command.words.size(); ++i) {
-      app_.add_option(command.words[i].name, wordValues_[i])->expected(0, 1);
+      app_.add_option(command.words[i].name, wordValues_[i]);
     }
   }
 

@@ -33,10 +33,9 @@ std::vector<AppliedDeployment> appliedOf(const Json& change, const Invocation& i
   return result;
 }
 
-Result<ApplyArguments> argumentsOf(const Invocation& invocation, const std::string& word) {
-  auto expected = numberOf(invocation, "--if-revision", 0);
-  if (!expected) return expected.refusal();
-  ApplyArguments arguments{.expected = {*expected},
+Result<ApplyArguments> argumentsOf(const Invocation& invocation, const std::string& word,
+                                   Revision expected) {
+  ApplyArguments arguments{.expected = expected,
                            .dryRun = invocation.has("--dry-run") ? DryRun::YES : DryRun::NO};
   if (isPlanId(word)) {
     arguments.planId = word;
@@ -52,7 +51,9 @@ Result<ApplyArguments> argumentsOf(const Invocation& invocation, const std::stri
 
 Result<int> runApply(Invocation& invocation) {
   std::string word = invocation.arguments.word("FILE");
-  auto arguments = argumentsOf(invocation, word);
+  auto expected = numberOf(invocation, "--if-revision", 0, {1});
+  if (!expected) return invocation.wrongUsage(expected.refusal());
+  auto arguments = argumentsOf(invocation, word, {*expected});
   if (!arguments) return invocation.terminal.fail(arguments.refusal(), shownName(word));
   auto session = Session::open(invocation);
   if (!session) return session.refusal();

@@ -53,7 +53,7 @@ Result<std::string> nodeOf(const Invocation& invocation) {
 
 Result<int> runDelete(Invocation& invocation) {
   auto reference = referenceIn(invocation, invocation.arguments.word("REF"));
-  if (!reference) return reference.refusal();
+  if (!reference) return invocation.wrongUsage(reference.refusal());
   auto session = Session::open(invocation);
   if (!session) return session.refusal();
   if (mustAsk(invocation)) {
@@ -73,9 +73,9 @@ Result<int> runScale(Invocation& invocation) {
     return invocation.terminal.failUsage("muster scale needs --replicas N", "muster help scale");
   }
   auto replicas = numberOf(invocation, "--replicas", 0);
-  if (!replicas) return replicas.refusal();
+  if (!replicas) return invocation.wrongUsage(replicas.refusal());
   auto reference = referenceIn(invocation, invocation.arguments.word("REF"));
-  if (!reference) return reference.refusal();
+  if (!reference) return invocation.wrongUsage(reference.refusal());
   auto session = Session::open(invocation);
   if (!session) return session.refusal();
   if (mustAsk(invocation)) {
@@ -95,7 +95,7 @@ Result<int> runScale(Invocation& invocation) {
 
 Result<int> runCordon(Invocation& invocation) {
   auto node = nodeOf(invocation);
-  if (!node) return node.refusal();
+  if (!node) return invocation.wrongUsage(node.refusal());
   auto session = Session::open(invocation);
   if (!session) return session.refusal();
   NodeChange change{*node, invocation.arguments.value("--reason"), dryRunOf(invocation)};
@@ -104,7 +104,7 @@ Result<int> runCordon(Invocation& invocation) {
 
 Result<int> runUncordon(Invocation& invocation) {
   auto node = nodeOf(invocation);
-  if (!node) return node.refusal();
+  if (!node) return invocation.wrongUsage(node.refusal());
   auto session = Session::open(invocation);
   if (!session) return session.refusal();
   return carryOut(invocation, **session, uncordonCall({*node, "", dryRunOf(invocation)}));
@@ -112,7 +112,7 @@ Result<int> runUncordon(Invocation& invocation) {
 
 Result<int> runDrain(Invocation& invocation) {
   auto node = nodeOf(invocation);
-  if (!node) return node.refusal();
+  if (!node) return invocation.wrongUsage(node.refusal());
   auto session = Session::open(invocation);
   if (!session) return session.refusal();
   if (mustAsk(invocation)) {

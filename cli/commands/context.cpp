@@ -65,7 +65,7 @@ Result<int> runContextUse(Invocation& invocation) {
 Result<int> runContextAdd(Invocation& invocation) {
   std::string name = invocation.arguments.word("NAME");
   auto checked = checkName(name, NameKind::CLUSTER);
-  if (!checked) return checked.refusal();
+  if (!checked) return invocation.wrongUsage(checked.refusal());
   auto added = addContext({name, invocation.arguments.word("FILE")}, invocation.environment);
   if (!added) return added.refusal();
   invocation.terminal.hint("context " + name + " is known; next: muster context use " + name);

@@ -20,6 +20,11 @@ ViewOptions Invocation::view() const {
       .width = format.kind == OutputKind::WIDE ? Width::WIDE : Width::TABLE};
 }
 
+int Invocation::wrongUsage(const Refusal& refusal) const {
+  std::string help = "muster help " + arguments.command;
+  return terminal.failUsage(refusal.text, refusal.fixes.empty() ? help : refusal.fixes[0]);
+}
+
 Result<std::string> referenceIn(const Invocation& invocation, const std::string& word) {
   auto reference = parseReference(word);
   if (!reference) return reference.refusal();

@@ -23,6 +23,8 @@ struct Invocation {
   bool has(const std::string& flag) const { return arguments.has(flag); }
   std::string tenant() const;  // of --tenant, else "default"
   ViewOptions view() const;
+  // Shows what is wrong with a word or flag of the command line; gives exit code 2.
+  int wrongUsage(const Refusal& refusal) const;
 };
 
 // What a command does; gives the exit code, or the refusal that is shown and decides on it.

@@ -43,7 +43,7 @@ Result<int> runPs(Invocation& invocation) {
 Result<int> runGet(Invocation& invocation) {
   std::string kind = invocation.arguments.word("KIND");
   auto target = targetOf(invocation, kind);
-  if (!target) return target.refusal();
+  if (!target) return invocation.wrongUsage(target.refusal());
   return runList(invocation, {kind, *target, [&](const Json& items) {
                                 return viewList(kind, items, invocation.view());
                               }});
@@ -57,15 +57,15 @@ Result<int> runEvents(Invocation& invocation) {
 
 Result<int> runWhy(Invocation& invocation) {
   auto reference = referenceIn(invocation, invocation.arguments.word("REF"));
-  if (!reference) return reference.refusal();
+  if (!reference) return invocation.wrongUsage(reference.refusal());
   return show(invocation, whyCall(*reference, readChoiceOf(invocation)), viewWhy);
 }
 
 Result<int> runLogs(Invocation& invocation) {
   auto reference = referenceIn(invocation, invocation.arguments.word("REF"));
-  if (!reference) return reference.refusal();
+  if (!reference) return invocation.wrongUsage(reference.refusal());
   auto lines = numberOf(invocation, "--lines", LOG_LINES, {1, LOG_LINES_MAX});
-  if (!lines) return lines.refusal();
+  if (!lines) return invocation.wrongUsage(lines.refusal());
   LogPart part = invocation.has("--first-error") ? LogPart::FIRST_ERROR : LogPart::ALL;
   auto session = Session::open(invocation);
   if (!session) return session.refusal();

@@ -53,7 +53,7 @@ Result<UpOptions> upOptions(const Invocation& invocation) {
 
 Result<int> runUpCommand(Invocation& invocation) {
   auto options = upOptions(invocation);
-  if (!options) return options.refusal();
+  if (!options) return invocation.wrongUsage(options.refusal());
   return runUp(*options, invocation.terminal, invocation.environment);
 }
 
