@@ -149,15 +149,4 @@ int printStore(const std::string& directory) {
   return 0;
 }
 
-Refusal refusalOf(const kj::Exception& exception) {
-  std::string text = exception.getDescription().cStr();
-  for (size_t at = text.find("E0"); at != std::string::npos; at = text.find("E0", at + 1)) {
-    if (auto code = parseRefusalCode(text.substr(at, 5))) {
-      std::string rest = text.substr(std::min(at + 6, text.size()));
-      return {*code, rest};
-    }
-  }
-  return {RefusalCode::INTERNAL, text};
-}
-
 }  // namespace muster::coordinator
