@@ -49,6 +49,8 @@ std::string_view toText(Stage stage) {
 }
 
 kj::Promise<ServerFacts> CoordinatorLink::hello() {
+  if (!asked_) failure_ = "does not answer";
+  asked_ = true;
   kj::Promise<void> ready = kj::READY_NOW;
   if (connection_ == nullptr) {
     ready =

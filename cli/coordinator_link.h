@@ -56,7 +56,8 @@ class CoordinatorLink {
   Transport& transport_;
   kj::Timer& timer_;
   std::string address_;
-  std::string failure_ = "not asked yet";
+  std::string failure_ = "not asked yet";  // empty: it has answered
+  bool asked_ = false;
   std::optional<ServerFacts> facts_;
   kj::Maybe<kj::Own<RpcConnection>> connection_;
   kj::Maybe<schema::ClusterApi::Client> api_;

@@ -146,7 +146,12 @@ const Observed* Coordinator::observed() {
 bool Coordinator::leading() const { return facts_.stage == Stage::SERVING; }
 
 Duration Coordinator::age() {
-  return leading() ? Duration{} : environment_.clock.steadyNow() - freshAt_;
+  SteadyTime fresh = freshAt_;
+  KJ_IF_MAYBE (leading, leadership()) {
+    // Whoever leads no more without knowing it has checks that do not commit.
+    if (leading->serving()) fresh = leading->leadership().lastCommittedCheckSent();
+  }
+  return environment_.clock.steadyNow() - fresh;
 }
 
 Duration Coordinator::extendLease(const NodeName& node) {

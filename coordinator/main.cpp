@@ -1,4 +1,3 @@
-#include "base/exception_refusal.h"
 #include "coordinator/options.h"
 #include "coordinator/serve.h"
 #include "protocol/error_text.h"
