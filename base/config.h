@@ -31,6 +31,12 @@ struct ConfigKey {
   std::vector<ConfigKey> columns = {};  // of a TABLE_LIST: the keys of each table; plain types only
 };
 
+// For writing schemas: a key of any type, and a STRING of one of `choices`.
+ConfigKey configKey(std::string name, ConfigType type, std::optional<std::string> fallback,
+                    std::string doc);
+ConfigKey configChoice(std::string name, std::string fallback, std::vector<std::string> choices,
+                       std::string doc);
+
 struct ConfigSchema {
   std::string file;   // "coordinator.toml"; also the heading of the documentation
   std::string intro;  // Markdown paragraph above the table

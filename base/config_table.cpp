@@ -79,6 +79,22 @@ void addRows(const std::vector<ConfigKey>& keys, const std::string& prefix, std:
 
 }  // namespace
 
+ConfigKey configKey(std::string name, ConfigType type, std::optional<std::string> fallback,
+                    std::string doc) {
+  return {.name = std::move(name),
+          .type = type,
+          .fallback = std::move(fallback),
+          .doc = std::move(doc)};
+}
+
+ConfigKey configChoice(std::string name, std::string fallback, std::vector<std::string> choices,
+                       std::string doc) {
+  return {.name = std::move(name),
+          .fallback = std::move(fallback),
+          .doc = std::move(doc),
+          .choices = std::move(choices)};
+}
+
 const ConfigTable::Value& ConfigTable::at(std::string_view key) const {
   auto found = values_.find(key);
   KJ_REQUIRE(found != values_.end(), "configuration key asked that the schema lacks",

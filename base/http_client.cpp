@@ -37,7 +37,7 @@ std::optional<int> parseStatus(std::string_view line) {
 // One exchange; lives as long as its promise.
 class Exchange {
  public:
-  explicit Exchange(HttpProbe probe) : url_(urlOf(probe)) {
+  explicit Exchange(const HttpProbe& probe) : url_(urlOf(probe)) {
     request_ = "GET " + probe.path + " HTTP/1.1\r\nHost: 127.0.0.1:" + std::to_string(probe.port) +
                "\r\nUser-Agent: muster\r\nAccept: */*\r\nConnection: close\r\n\r\n";
   }

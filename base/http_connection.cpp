@@ -29,9 +29,9 @@ namespace http = boost::beast::http;
 using asio::ip::tcp;
 using boost::system::error_code;
 
-constexpr size_t READ_PIECE = 16 * 1024;
+constexpr size_t READ_PIECE = size_t{16} * 1024;
 constexpr size_t INPUT_MAX =
-    64 * 1024;  // unparsed bytes of one connection; more waits in the kernel
+    size_t{64} * 1024;  // unparsed bytes of one connection; more waits in the kernel
 
 std::chrono::nanoseconds toChrono(Duration duration) {
   return std::chrono::nanoseconds(duration.nanos);

@@ -144,7 +144,7 @@ class HttpServerImpl final : public HttpServer, private kj::TaskSet::ErrorHandle
 
 }  // namespace
 
-Result<kj::Own<HttpServer>> HttpServer::start(HttpServerOptions options, HttpHandler handler,
+Result<kj::Own<HttpServer>> HttpServer::start(const HttpServerOptions& options, HttpHandler handler,
                                               const Logger& logger, Random& random) {
   auto server = kj::heap<HttpServerImpl>(kj::mv(handler), logger);
   auto listening = server->listen(options, random);

@@ -52,7 +52,7 @@ class HttpServer {
   // Listens when it returns. To be called and destroyed on the thread of a kj event loop.
   // Destroying it closes all connections at once and cancels what the handler still does. Refuses
   // PORT_IN_USE with the address, INVALID_VALUE for an address or a TLS file that cannot be used.
-  static Result<kj::Own<HttpServer>> start(HttpServerOptions options, HttpHandler handler,
+  static Result<kj::Own<HttpServer>> start(const HttpServerOptions& options, HttpHandler handler,
                                            const Logger& logger, Random& random);
 
   virtual uint16_t port() const = 0;

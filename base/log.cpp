@@ -97,25 +97,19 @@ std::string textValue(const std::string& text) {
   return quoted(text);
 }
 
-std::string textLine(std::string_view message, const std::vector<LogField>& fixed,
-                     const std::vector<LogField>& fields) {
+std::string textLine(std::string_view message, const std::vector<LogField>& fields) {
   std::string line = escaped(message);
-  for (const auto* list : {&fixed, &fields}) {
-    for (const auto& field : *list) {
-      line += ' ' + escaped(field.key) + '=' + render(field.value, textValue);
-    }
+  for (const auto& field : fields) {
+    line += ' ' + escaped(field.key) + '=' + render(field.value, textValue);
   }
   return line;
 }
 
 // The inside of the object; the time, the level and the braces come from the pattern.
-std::string jsonLine(std::string_view message, const std::vector<LogField>& fixed,
-                     const std::vector<LogField>& fields) {
+std::string jsonLine(std::string_view message, const std::vector<LogField>& fields) {
   std::string line = "\"message\":" + quoted(std::string(message));
-  for (const auto* list : {&fixed, &fields}) {
-    for (const auto& field : *list) {
-      line += ',' + quoted(field.key) + ':' + render(field.value, quoted);
-    }
+  for (const auto& field : fields) {
+    line += ',' + quoted(field.key) + ':' + render(field.value, quoted);
   }
   return line;
 }
@@ -201,8 +195,9 @@ bool Logger::enabled(LogLevel level) const { return sink_->logger.should_log(toS
 
 void Logger::log(LogLevel level, std::string_view message, std::vector<LogField> fields) const {
   if (!enabled(level)) return;
-  std::string line = sink_->format == LogFormat::JSON ? jsonLine(message, fixed_, fields)
-                                                      : textLine(message, fixed_, fields);
+  fields.insert(fields.begin(), fixed_.begin(), fixed_.end());
+  std::string line =
+      sink_->format == LogFormat::JSON ? jsonLine(message, fields) : textLine(message, fields);
   sink_->logger.log(toSpdlog(level), spdlog::string_view_t(line));
 }
 

@@ -27,11 +27,10 @@ class JoiningMessageStream final : public MessageStreamBase {
 
   kj::Promise<void> writeMessages(
       kj::ArrayPtr<kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>>> messages) override {
-    kj::Vector<capnp::word> all;
-    for (auto& segments : messages) all.addAll(capnp::messageToFlatArray(segments));
-    auto flat = all.releaseAsArray();
-    auto bytes = flat.asBytes();
-    return stream_->write(bytes.begin(), bytes.size()).attach(kj::mv(flat));
+    kj::Vector<kj::byte> all;  // words cannot be copied by every compiler
+    for (auto& segments : messages) all.addAll(capnp::messageToFlatArray(segments).asBytes());
+    auto bytes = all.releaseAsArray();
+    return stream_->write(bytes.begin(), bytes.size()).attach(kj::mv(bytes));
   }
 
   kj::Maybe<int> getSendBufferSize() override { return inner_.getSendBufferSize(); }

@@ -19,7 +19,6 @@ namespace muster {
 namespace {
 
 constexpr mode_t LOG_FILE_MODE = 0640;
-constexpr int FIRST_EXTRA_FD = 3;
 
 // A fact that many wait for, and that stays known.
 class ExitEvent {
@@ -116,6 +115,7 @@ kj::AutoCloseFd openOutput(const std::string& path) {
 // Pointers into `texts`, ended by a null pointer, as exec wants them.
 std::vector<char*> pointersInto(std::vector<std::string>& texts) {
   std::vector<char*> pointers;
+  pointers.reserve(texts.size() + 1);
   for (auto& text : texts) pointers.push_back(text.data());
   pointers.push_back(nullptr);
   return pointers;

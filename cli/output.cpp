@@ -6,6 +6,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+
 namespace muster::cli {
 namespace {
 
@@ -54,6 +56,44 @@ YamlNode toNode(const Json& json) {
   return node;
 }
 
+// Block style; a list stands in one line when it holds no lists and maps.
+void writeBlock(const Json& json, size_t indent, std::string& out);
+
+bool isFlat(const Json& json) {
+  if (!json.is_structured() || json.empty()) return true;
+  return json.is_array() &&
+         std::ranges::none_of(json, [](const Json& item) { return item.is_structured(); });
+}
+
+void writeEntry(const std::string& key, const Json& value, size_t indent, std::string& out) {
+  out += toFlowText(yamlText(key)) + ":";
+  if (isFlat(value)) {
+    out += " " + toFlowText(toNode(value)) + "\n";
+    return;
+  }
+  out += "\n";
+  writeBlock(value, indent + 2, out);
+}
+
+void writeBlock(const Json& json, size_t indent, std::string& out) {
+  std::string margin(indent, ' ');
+  if (isFlat(json)) {
+    out += margin + toFlowText(toNode(json)) + "\n";
+    return;
+  }
+  for (const auto& [key, value] : json.items()) {
+    out += margin;
+    if (json.is_object()) {
+      writeEntry(key, value, indent, out);
+      continue;
+    }
+    // An item's first line stands behind the dash, which takes the place of its indentation.
+    std::string item;
+    writeBlock(value, indent + 2, item);
+    out += "- " + item.substr(indent + 2);
+  }
+}
+
 std::string names(const Json& answer, std::string_view ownTenant) {
   std::string text;
   for (const char* list : {"items", "deployments"}) {
@@ -94,7 +134,11 @@ std::optional<OutputFormat> parseOutputFormat(std::string_view text) {
 
 std::string toJson(const Json& json) { return dump(json, 2); }
 std::string toJsonLine(const Json& json) { return dump(json, -1); }
-std::string toYaml(const Json& json) { return toYamlText(toNode(json)); }
+std::string toYaml(const Json& json) {
+  std::string text;
+  writeBlock(json, 0, text);
+  return text;
+}
 
 Result<std::string> render(const Json& answer, const OutputFormat& format,
                            std::string_view ownTenant) {

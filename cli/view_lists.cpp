@@ -55,9 +55,12 @@ std::vector<std::string> headerOf(std::vector<std::string> narrow, std::vector<s
   return narrow;
 }
 
+// A table's note says enough to recognise the trouble; `why` and the wide form say it all.
 Row rowOf(Row narrow, Row wide, std::string note, const ViewOptions& options) {
-  if (options.width == Width::WIDE) narrow.insert(narrow.end(), wide.begin(), wide.end());
-  narrow.emplace_back(std::move(note));
+  constexpr size_t NOTE_COLUMNS = 80;
+  bool isWide = options.width == Width::WIDE;
+  if (isWide) narrow.insert(narrow.end(), wide.begin(), wide.end());
+  narrow.emplace_back(isWide ? std::move(note) : cutTo(note, NOTE_COLUMNS));
   return narrow;
 }
 
@@ -193,6 +196,8 @@ std::string eventTime(const Json& event, WallTime now) {
 std::string noteOf(const Json& object, const std::string& at) {
   std::string reason = textAt(object, at + "/reason");
   std::string message = textAt(object, at + "/message");
+  // What is as it should be needs no words.
+  if (reason.empty() && textAt(object, at + "/phase") == "Ready") return "";
   std::string text = reason.empty() || message.empty() ? reason + message : reason + ": " + message;
   auto progress = fractionAt(object, at + "/progress");
   if (progress && *progress < 1 && text.find('%') == std::string::npos) {

@@ -58,9 +58,11 @@ std::string labelled(const std::string& label, const std::string& text) {
   return "  " + label + std::string(label.size() < 7 ? 7 - label.size() : 1, ' ') + text + "\n";
 }
 
-// "MESSAGE, since 2m; next: RETRY" of one replica that waits.
-std::string waitingLine(const Json& waiting, const ViewOptions& options) {
-  std::string note = noteOf(waiting, "");
+// "2 Pending 4m: WaitingForCapacity: MESSAGE; next: RETRY" of one replica that waits. `known`: a
+// reason that the table of nodes has told already.
+std::string waitingLine(const Json& waiting, const std::string& known, const ViewOptions& options) {
+  std::string reason = textAt(waiting, "/reason");
+  std::string note = !known.empty() && reason == known ? reason : noteOf(waiting, "");
   std::string text = textAt(waiting, "/replica");
   std::string phase = textAt(waiting, "/phase");
   if (!phase.empty()) text += " " + phase;
@@ -80,12 +82,13 @@ std::string viewWhy(const Json& why, const ViewOptions& options) {
   std::string reason = textAt(why, "/reason");
   std::string code = textAt(why, "/code");
   if (!reason.empty()) text += ": " + reason + (code.empty() ? "" : " (" + code + ")");
-  text += "\n" + labelled("why", textAt(why, "/message"));
-  text += labelled("wants", textAt(why, "/wants"));
   const Json& verdicts = listAt(why, "/verdicts");
+  text += "\n";
+  if (verdicts.empty()) text += labelled("why", textAt(why, "/message"));
+  text += labelled("wants", textAt(why, "/wants"));
   if (!verdicts.empty()) text += viewVerdicts(verdicts, options);
   for (const auto& waiting : listAt(why, "/waiting")) {
-    text += labelled("replica", waitingLine(waiting, options));
+    text += labelled("replica", waitingLine(waiting, verdicts.empty() ? "" : reason, options));
   }
   text += labelled("next", textAt(why, "/next"));
   for (const auto& fix : listAt(why, "/fix")) text += labelled("fix", textAt(fix, ""));

@@ -30,7 +30,11 @@ struct LogTargets {
 
 Json causeOf(const ReplicaState& replica, Reason ofRank) {
   Reason reason = ofRank != Reason::NONE ? ofRank : replica.reason;
-  if (reason == Reason::NONE) return "";
+  if (reason == Reason::NONE) {
+    // The next attempt runs already; why the one before ended is in the events.
+    uint32_t attempts = replica.failedAttempts;
+    return attempts == 0 ? "" : "attempt " + std::to_string(attempts) + " failed";
+  }
   std::string text(toText(reason));
   if (auto code = codeOf(reason)) text += " (" + toText(*code) + ")";
   return replica.message.empty() ? text : text + ": " + replica.message;

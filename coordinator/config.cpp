@@ -5,27 +5,11 @@
 namespace muster::coordinator {
 namespace {
 
-ConfigKey key(std::string name, ConfigType type, std::optional<std::string> fallback,
-              std::string doc) {
-  return ConfigKey{.name = std::move(name),
-                   .type = type,
-                   .fallback = std::move(fallback),
-                   .doc = std::move(doc)};
-}
-
-ConfigKey choice(std::string name, std::string fallback, std::vector<std::string> choices,
-                 std::string doc) {
-  return ConfigKey{.name = std::move(name),
-                   .fallback = std::move(fallback),
-                   .doc = std::move(doc),
-                   .choices = std::move(choices)};
-}
-
 ConfigKey peerTable() {
-  ConfigKey peers = key("peers", ConfigType::TABLE_LIST, std::nullopt,
-                        "All coordinators of the cluster, this one too.");
-  peers.columns = {key("id", ConfigType::STRING, std::nullopt, "Its `id`."),
-                   key("address", ConfigType::STRING, std::nullopt, "Its `rpc.advertised`.")};
+  ConfigKey peers = configKey("peers", ConfigType::TABLE_LIST, std::nullopt,
+                              "All coordinators of the cluster, this one too.");
+  peers.columns = {configKey("id", ConfigType::STRING, std::nullopt, "Its `id`."),
+                   configKey("address", ConfigType::STRING, std::nullopt, "Its `rpc.advertised`.")};
   return peers;
 }
 
@@ -33,25 +17,32 @@ ConfigSchema makeSchema() {
   using enum ConfigType;
   ConfigSchema schema{"coordinator.toml", "What a `muster-coordinator` reads.", {}};
   schema.keys = {
-      key("cluster", STRING, std::nullopt,
-          "Name of the cluster; its ZooKeeper tree is `/muster-CLUSTER`."),
-      key("id", STRING, std::nullopt, "Name of this coordinator; its certificate's name."),
-      key("data_dir", STRING, "/var/lib/muster", "Folder of the store."),
-      key("zookeeper.servers", STRING_LIST, std::nullopt, "The ensemble, as IP address and port."),
-      key("zookeeper.digest_file", STRING, std::nullopt,
-          "File with `user:password`, the identity that owns every node of the tree."),
-      key("zookeeper.session_timeout", DURATION, "1s",
+      configKey("cluster", STRING, std::nullopt,
+                "Name of the cluster; its ZooKeeper tree is `/muster-CLUSTER`."),
+      configKey("id", STRING, std::nullopt, "Name of this coordinator; its certificate's name."),
+      configKey("data_dir", STRING, "/var/lib/muster", "Folder of the store."),
+      configKey("zookeeper.servers", STRING_LIST, std::nullopt,
+                "The ensemble, as IP address and port."),
+      configKey("zookeeper.digest_file", STRING, std::nullopt,
+                "File with `user:password`, the identity that owns every node of the tree."),
+      configKey(
+          "zookeeper.session_timeout", DURATION, "1s",
           "How long after its end a leader is taken for dead. The service rounds it up to ticks."),
-      key("rpc.listen", STRING, "0.0.0.0:7401", "Where workers, clients and coordinators connect."),
-      key("rpc.advertised", STRING, "",
+      configKey("rpc.listen", STRING, "0.0.0.0:7401",
+                "Where workers, clients and coordinators connect."),
+      configKey(
+          "rpc.advertised", STRING, "",
           "How others reach `rpc.listen`. Empty: as `peers` says for this `id`, or as it listens."),
-      key("http.listen", STRING, "", "Where the HTTP API and the metrics are. Empty: nowhere."),
-      key("tls.ca", STRING, "/etc/muster/pki/ca.crt", "Whom to trust."),
-      key("tls.certificate", STRING, "/etc/muster/pki/coordinator.crt", "Ours: `coordinator/ID`."),
-      key("tls.key", STRING, "/etc/muster/pki/coordinator.key", "Its private key."),
+      configKey("http.listen", STRING, "",
+                "Where the HTTP API and the metrics are. Empty: nowhere."),
+      configKey("tls.ca", STRING, "/etc/muster/pki/ca.crt", "Whom to trust."),
+      configKey("tls.certificate", STRING, "/etc/muster/pki/coordinator.crt",
+                "Ours: `coordinator/ID`."),
+      configKey("tls.key", STRING, "/etc/muster/pki/coordinator.key", "Its private key."),
       peerTable(),
-      choice("log.format", "text", {"text", "json"}, "Of the lines on stderr."),
-      choice("log.level", "info", {"debug", "info", "warn", "error"}, "The least that is logged."),
+      configChoice("log.format", "text", {"text", "json"}, "Of the lines on stderr."),
+      configChoice("log.level", "info", {"debug", "info", "warn", "error"},
+                   "The least that is logged."),
   };
   return schema;
 }

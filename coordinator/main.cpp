@@ -1,3 +1,4 @@
+#include "base/exception_refusal.h"
 #include "coordinator/options.h"
 #include "coordinator/serve.h"
 #include "protocol/error_text.h"

@@ -1,10 +1,10 @@
 #include "coordinator/rpc_api.h"
 
+#include "base/exception_refusal.h"
 #include "coordinator/api_admin.h"
 #include "coordinator/api_changes.h"
 #include "coordinator/api_reads.h"
 #include "coordinator/authorization.h"
-#include "coordinator/serve.h"
 #include "protocol/codec.h"
 
 namespace muster::coordinator {

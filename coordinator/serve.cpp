@@ -3,9 +3,11 @@
 #include "base/clock.h"
 #include "base/event_loop.h"
 #include "base/files.h"
+#include "base/http_server.h"
 #include "base/kj_time.h"
 #include "base/random.h"
 #include "coordinator/coordinator.h"
+#include "coordinator/http_api.h"
 #include "coordinator/rocks_store.h"
 #include "coordinator/rpc_api.h"
 #include "coordinator/store_format.h"
@@ -58,6 +60,21 @@ Logger makeLogger(const CoordinatorConfig& config) {
   return Logger(options).with({{"coordinator", config.id}});
 }
 
+// Nothing when no HTTP port is configured. The certificate is that of the RPC port.
+kj::Own<HttpServer> startHttp(const CoordinatorConfig& config, HttpApi& api, const Logger& logger,
+                              Random& random) {
+  if (config.httpListen.empty()) return {};
+  HttpServerOptions options{.address = config.httpListen, .limits = {}, .tls = config.tls};
+  auto started = HttpServer::start(
+      kj::mv(options), [&api](HttpRequest request) { return api.handle(kj::mv(request)); }, logger,
+      random);
+  if (!started) {
+    const Refusal& refusal = started.refusal();
+    KJ_FAIL_REQUIRE((toText(refusal.code) + " " + refusal.text).c_str());
+  }
+  return kj::mv(*started);
+}
+
 Co<Result<HistoryId>> bootstrapCo(failover::CoordinationSession& session, ClusterName cluster,
                                   Random& random) {
   while (session.state() == failover::SessionState::CONNECTING) co_await session.stateChanged();
@@ -88,7 +105,11 @@ int serve(const CoordinatorConfig& config) {
   ApiContext api{coordinator, plans, calls, config.peers};
   coordinator.serveApi(makeRpcApi(api));
   std::string address = coordinator.start().wait(loop.waitScope());
-  logger.info("ready", {{"rpc", address}, {"version", MUSTER_VERSION}});
+  HttpApi http(api, ClientCertificates::REQUIRED);
+  auto httpServer = startHttp(config, http, logger, random);
+  logger.info("ready", {{"rpc", address},
+                        {"http_port", httpServer.get() == nullptr ? 0 : httpServer->port()},
+                        {"version", MUSTER_VERSION}});
   auto terminated = loop.onTermination().then([&](int signal) {
     logger.info("stopping", {{"signal", signal}});
     return coordinator.shutDown();
@@ -126,17 +147,6 @@ int printStore(const std::string& directory) {
   RocksStore store(isDataDirectory ? directory + "/store" : directory, StoreAccess::READ_ONLY);
   store.loadAudit([](const AuditEntry& entry) { std::printf("%s\n", auditJson(entry).c_str()); });
   return 0;
-}
-
-Refusal refusalOf(const kj::Exception& exception) {
-  std::string text = exception.getDescription().cStr();
-  for (size_t at = text.find("E0"); at != std::string::npos; at = text.find("E0", at + 1)) {
-    if (auto code = parseRefusalCode(text.substr(at, 5))) {
-      std::string rest = text.substr(std::min(at + 6, text.size()));
-      return {*code, rest};
-    }
-  }
-  return {RefusalCode::INTERNAL, text};
 }
 
 }  // namespace muster::coordinator

@@ -16,7 +16,4 @@ int bootstrapCluster(const CoordinatorConfig& config);
 // the store in it.
 int printStore(const std::string& directory);
 
-// What an exception of ours means to a user: the refusal whose code its text names, else INTERNAL.
-Refusal refusalOf(const kj::Exception& exception);
-
 }  // namespace muster::coordinator

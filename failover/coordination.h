@@ -96,7 +96,7 @@ enum class SessionState { CONNECTING, CONNECTED, ENDED };
 
 // More than this in one multi (paths and data together) is refused before it is sent: from
 // 1,048,575 bytes on, the server drops the connection and a retry would never end.
-constexpr uint64_t REQUEST_BYTES_MAX = 512 * 1024;
+constexpr uint64_t REQUEST_BYTES_MAX = uint64_t{512} * 1024;
 
 // Facts about a session for alarms and metrics.
 struct SessionHealth {

@@ -34,9 +34,8 @@ struct BatchTimes {
 constexpr uint64_t COMMAND_BYTES_MAX = REQUEST_BYTES_MAX - 4096;
 
 struct AppendOptions {
-  Bytes batchBytesMax{64 *
-                      1024};  // a batch is cut here; a single command may be larger, up to 512 KiB
-  uint32_t windowMax = 4;     // batches in flight
+  Bytes batchBytesMax = 64_KiB;  // a batch is cut here; a single command may be larger, to 512 KiB
+  uint32_t windowMax = 4;        // batches in flight
 };
 
 class Leadership {

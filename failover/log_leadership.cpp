@@ -22,7 +22,7 @@ kj::Exception outcomeUnknown() {
 }  // namespace
 
 LogLeadership::LogLeadership(CoordinationSession& session, kj::Timer& timer, const Clock& clock,
-                             Random& random, LeadershipStart start, kj::Own<ViewFeed> feed,
+                             Random& random, const LeadershipStart& start, kj::Own<ViewFeed> feed,
                              std::function<BatchTimes()> times, AppendOptions options)
     : session_(session),
       timer_(timer),

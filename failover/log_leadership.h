@@ -32,8 +32,8 @@ struct LeadershipStart {
 class LogLeadership final : public Leadership {
  public:
   LogLeadership(CoordinationSession& session, kj::Timer& timer, const Clock& clock, Random& random,
-                LeadershipStart start, kj::Own<ViewFeed> feed, std::function<BatchTimes()> times,
-                AppendOptions options);
+                const LeadershipStart& start, kj::Own<ViewFeed> feed,
+                std::function<BatchTimes()> times, AppendOptions options);
   ~LogLeadership() noexcept(false) override;
 
   Epoch epoch() const override { return view_.epoch; }

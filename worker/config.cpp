@@ -11,32 +11,16 @@ namespace {
 
 constexpr const char* CPU = "cpu";
 
-ConfigKey key(std::string name, ConfigType type, std::optional<std::string> fallback,
-              std::string doc) {
-  return ConfigKey{.name = std::move(name),
-                   .type = type,
-                   .fallback = std::move(fallback),
-                   .doc = std::move(doc)};
-}
-
-ConfigKey choice(std::string name, std::string fallback, std::vector<std::string> choices,
-                 std::string doc) {
-  return ConfigKey{.name = std::move(name),
-                   .fallback = std::move(fallback),
-                   .doc = std::move(doc),
-                   .choices = std::move(choices)};
-}
-
 ConfigKey deviceTable() {
-  ConfigKey devices = key("devices", ConfigType::TABLE_LIST, std::nullopt,
-                          "The devices of the node, numbered from 0 in this order.");
-  ConfigKey island =
-      key("island", ConfigType::INTEGER, "0", "Devices of one island reach each other fastest.");
+  ConfigKey devices = configKey("devices", ConfigType::TABLE_LIST, std::nullopt,
+                                "The devices of the node, numbered from 0 in this order.");
+  ConfigKey island = configKey("island", ConfigType::INTEGER, "0",
+                               "Devices of one island reach each other fastest.");
   island.least = 0;
   island.most = 1'000'000;
   devices.columns = {
-      choice("type", CPU, {CPU}, "What it is."),
-      key("memory", ConfigType::BYTES, std::nullopt, "How much of it ranks may use."),
+      configChoice("type", CPU, {CPU}, "What it is."),
+      configKey("memory", ConfigType::BYTES, std::nullopt, "How much of it ranks may use."),
       std::move(island)};
   return devices;
 }
@@ -45,26 +29,29 @@ ConfigSchema makeSchema() {
   using enum ConfigType;
   ConfigSchema schema{"worker.toml", "What a `muster-worker` reads.", {}};
   schema.keys = {
-      key("cluster", STRING, std::nullopt, "Name of the cluster."),
-      key("node", STRING, std::nullopt, "Name of this node; its certificate's name."),
-      key("coordinators", STRING_LIST, std::nullopt,
-          "RPC addresses of all coordinators, as `HOST:PORT`."),
-      key("address", STRING, std::nullopt, "IP address other nodes' ranks reach this node by."),
-      key("data_dir", STRING, "/var/lib/muster/worker",
-          "Folder of the stored order, of the ranks and of their logs."),
-      key("rack", STRING, "", "Fault domain above the node."),
-      key("labels", STRING_LIST, "", "Labels of the node, each `KEY=VALUE`."),
+      configKey("cluster", STRING, std::nullopt, "Name of the cluster."),
+      configKey("node", STRING, std::nullopt, "Name of this node; its certificate's name."),
+      configKey("coordinators", STRING_LIST, std::nullopt,
+                "RPC addresses of all coordinators, as `HOST:PORT`."),
+      configKey("address", STRING, std::nullopt,
+                "IP address other nodes' ranks reach this node by."),
+      configKey("data_dir", STRING, "/var/lib/muster/worker",
+                "Folder of the stored order, of the ranks and of their logs."),
+      configKey("rack", STRING, "", "Fault domain above the node."),
+      configKey("labels", STRING_LIST, "", "Labels of the node, each `KEY=VALUE`."),
       deviceTable(),
-      key("model_roots", STRING_LIST, "",
+      configKey(
+          "model_roots", STRING_LIST, "",
           "Absolute paths of folders; a `file:` model must lie below one after resolving links."),
-      key("rank_binary", STRING, "",
-          "The program of native ranks. Empty: `muster-rank` beside `muster-worker`."),
-      key("http.listen", STRING, "", "Where `/metrics` and `/healthz` are. Empty: nowhere."),
-      key("tls.ca", STRING, "/etc/muster/pki/ca.crt", "Whom to trust."),
-      key("tls.certificate", STRING, "/etc/muster/pki/worker.crt", "Ours: `worker/NODE`."),
-      key("tls.key", STRING, "/etc/muster/pki/worker.key", "Its private key."),
-      choice("log.format", "text", {"text", "json"}, "Of the lines on stderr."),
-      choice("log.level", "info", {"debug", "info", "warn", "error"}, "The least that is logged."),
+      configKey("rank_binary", STRING, "",
+                "The program of native ranks. Empty: `muster-rank` beside `muster-worker`."),
+      configKey("http.listen", STRING, "", "Where `/metrics` and `/healthz` are. Empty: nowhere."),
+      configKey("tls.ca", STRING, "/etc/muster/pki/ca.crt", "Whom to trust."),
+      configKey("tls.certificate", STRING, "/etc/muster/pki/worker.crt", "Ours: `worker/NODE`."),
+      configKey("tls.key", STRING, "/etc/muster/pki/worker.key", "Its private key."),
+      configChoice("log.format", "text", {"text", "json"}, "Of the lines on stderr."),
+      configChoice("log.level", "info", {"debug", "info", "warn", "error"},
+                   "The least that is logged."),
   };
   return schema;
 }

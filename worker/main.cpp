@@ -1,3 +1,4 @@
+#include "base/exception_refusal.h"
 #include "protocol/error_text.h"
 #include "worker/options.h"
 #include "worker/serve.h"
@@ -52,7 +53,7 @@ int run(const std::vector<std::string>& arguments) {
   if (!options) return complain(options.refusal(), WRONG_USAGE);
   int code = 0;
   KJ_IF_MAYBE (why, kj::runCatchingExceptions([&] { code = act(*options); })) {
-    return complain({RefusalCode::INTERNAL, why->getDescription().cStr()}, FAILED);
+    return complain(refusalOf(*why), FAILED);
   }
   return code;
 }

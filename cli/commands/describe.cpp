@@ -101,9 +101,12 @@ Description printableDescription(const Json& answer) {
 }  // namespace
 
 Result<int> runDescribe(Invocation& invocation) {
+  std::string word = invocation.arguments.word("REF");
+  auto reference = referenceIn(invocation, word);
+  if (!reference && !parseGpuReference(word)) return invocation.wrongUsage(reference.refusal());
   auto session = Session::open(invocation);
   if (!session) return session.refusal();
-  auto found = Describer(invocation, **session).describe(invocation.arguments.word("REF"));
+  auto found = Describer(invocation, **session).describe(word);
   if (!found) return found.refusal();
   return print(invocation, toAnswer(*found), [&](const Json& shown) {
     return viewDescription(printableDescription(shown), invocation.view());

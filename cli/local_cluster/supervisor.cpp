@@ -25,15 +25,19 @@ constexpr Duration BOOTSTRAP_DEADLINE = 60_s;
 constexpr Duration RANKS_DEADLINE = 60_s;
 constexpr Duration PATIENCE = 10_s;
 
+// Asked once at the start: a rebuilt or upgraded program takes the name away from the one that
+// runs.
 std::string ownFolder() {
   return std::filesystem::canonical("/proc/self/exe").parent_path().string();
 }
 
 class LocalSupervisor {
  public:
-  LocalSupervisor(EventLoop& loop, LocalLayout layout, LocalPlan plan, std::vector<ChildSpec> specs)
+  LocalSupervisor(EventLoop& loop, std::string binFolder, LocalLayout layout, LocalPlan plan,
+                  std::vector<ChildSpec> specs)
       : loop_(loop),
         runner_(makeProcessRunner(loop)),
+        binFolder_(std::move(binFolder)),
         layout_(std::move(layout)),
         plan_(std::move(plan)),
         children_(loop, *runner_, log_, layout_, plan_, std::move(specs)) {}
@@ -93,14 +97,14 @@ class LocalSupervisor {
   kj::Promise<void> bootstrap() {
     const auto& first = plan_.coordinators.front();
     return runOnce("bootstrap",
-                   {ownFolder() + "/muster-coordinator", "--config",
+                   {binFolder_ + "/muster-coordinator", "--config",
                     layout_.configOf(first.id, "coordinator"), "--bootstrap"},
                    BOOTSTRAP_DEADLINE);
   }
 
   kj::Promise<void> stopRanks(const std::string& worker) {
     return runOnce("stopping the ranks of " + worker,
-                   {ownFolder() + "/muster-worker", "--config", layout_.configOf(worker, "worker"),
+                   {binFolder_ + "/muster-worker", "--config", layout_.configOf(worker, "worker"),
                     "--stop-ranks"},
                    RANKS_DEADLINE);
   }
@@ -126,6 +130,7 @@ class LocalSupervisor {
   SystemClock clock_;
   Logger log_;
   kj::Own<ProcessRunner> runner_;
+  std::string binFolder_;
   LocalLayout layout_;
   LocalPlan plan_;
   Children children_;
@@ -181,9 +186,10 @@ int superviseLocalCluster(const LocalLayout& layout) {
   auto plan = loadPlan(layout);
   KJ_REQUIRE(plan.ok() && plan->has_value(), "there is no cluster to supervise",
              layout.root.c_str());
-  auto specs = childrenOf(**plan, layout, ownFolder());
+  std::string binFolder = ownFolder();
+  auto specs = childrenOf(**plan, layout, binFolder);
   KJ_REQUIRE(specs.ok(), specs.refusal().text.c_str());
-  LocalSupervisor supervisor(loop, layout, **plan, std::move(*specs));
+  LocalSupervisor supervisor(loop, binFolder, layout, **plan, std::move(*specs));
   serve(loop, supervisor, layout);
   return 0;
 }

@@ -125,7 +125,10 @@ PhaseView<DeploymentPhase> phaseOfReplicas(const DeploymentState& deployment) {
   ReplicaNumber number;
   if (const ReplicaState* troubled = firstTroubled(deployment, number)) {
     view.reason = troubled->reason;
-    view.message += "; " + replicaName(deployment, number) + ": " + troubled->message;
+    // The first clause only: a table of nodes belongs to the replica, not into every list.
+    const std::string& message = troubled->message;
+    view.message +=
+        "; " + replicaName(deployment, number) + ": " + message.substr(0, message.find("; "));
   }
   return view;
 }

@@ -53,34 +53,41 @@ Json gpusOf(const ObjectView& view, const DeploymentState& deployment) {
   return {{"count", count}, {"types", types}};
 }
 
-// Since when a condition holds is when the last replica met it, and since when it does not, when
-// the first one stopped.
-Json conditionOf(const DeploymentState& deployment, const std::string& type,
-                 bool (*holds)(const ReplicaState&)) {
-  bool all = true;
+// Since when a replica meets a condition; nothing while it does not.
+using MetSince = std::optional<WallTime> (*)(const ReplicaState&);
+
+// A condition holds since the last replica met it, and does not since the first one stopped.
+Json conditionOf(const DeploymentState& deployment, const std::string& type, MetSince metSince) {
   WallTime since = deployment.createdWall;
   const ReplicaState* first = nullptr;
   for (const auto& [number, replica] : deployment.replicas) {
-    if (holds(replica)) {
-      if (all) since = std::max(since, replica.sinceWall);
-      continue;
+    if (auto met = metSince(replica)) {
+      since = std::max(since, *met);
+    } else if (first == nullptr || replica.sinceWall < first->sinceWall) {
+      first = &replica;
     }
-    all = false;
-    if (first == nullptr || replica.sinceWall < first->sinceWall) first = &replica;
   }
-  if (first != nullptr) since = first->sinceWall;
+  bool holds = first == nullptr;
   return {{"type", type},
-          {"status", all},
-          {"reason", first != nullptr ? toText(first->reason) : std::string_view()},
-          {"message", first != nullptr ? first->message : ""},
-          {"since", toRfc3339(since)}};
+          {"status", holds},
+          {"reason", holds ? std::string_view() : toText(first->reason)},
+          {"message", holds ? "" : first->message},
+          {"since", toRfc3339(holds ? since : first->sinceWall)}};
+}
+
+std::optional<WallTime> placedSince(const ReplicaState& replica) {
+  if (!replica.current) return std::nullopt;
+  return replica.current->placedWall;
+}
+
+std::optional<WallTime> readySince(const ReplicaState& replica) {
+  if (replica.phase != ReplicaPhase::READY) return std::nullopt;
+  return replica.sinceWall;
 }
 
 Json conditionsOf(const DeploymentState& deployment) {
-  auto isPlaced = [](const ReplicaState& replica) { return replica.current.has_value(); };
-  auto isReady = [](const ReplicaState& replica) { return replica.phase == ReplicaPhase::READY; };
-  return Json::array(
-      {conditionOf(deployment, "Placed", isPlaced), conditionOf(deployment, "Ready", isReady)});
+  return Json::array({conditionOf(deployment, "Placed", placedSince),
+                      conditionOf(deployment, "Ready", readySince)});
 }
 
 // The lowest replica that is not as it should be speaks for the deployment.
