@@ -84,6 +84,7 @@ void CoordinatorProcesses::writeConfig(const Member& member,
        << "[zookeeper]\nservers = " << quotedList(zookeeper) << "\ndigest_file = \""
        << (folder_ / "digest") << "\"\nsession_timeout = \"1s\"\n"
        << "[rpc]\nlisten = \"127.0.0.1:" << member.port << "\"\n"
+       << "[http]\nlisten = \"127.0.0.1:0\"\n"
        << "[tls]\nca = \"" << (folder_ / "ca.crt") << "\"\ncertificate = \""
        << (folder_ / ("coordinator-" + member.id + ".crt")) << "\"\nkey = \""
        << (folder_ / ("coordinator-" + member.id + ".key")) << "\"\n";
