@@ -167,7 +167,7 @@ class FlatCommand {
     if (flag.takes == Takes::NOTHING) {
       app_.add_flag(spelling(flag))->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
     } else {
-      app_.add_option(spelling(flag), into)->expected(1)->allow_extra_args(false);
+      app_.add_option(spelling(flag), into)->allow_extra_args(false);  // one word each time
     }
   }
 

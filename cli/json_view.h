@@ -26,6 +26,7 @@ uint64_t numberAt(const Json& json, const std::string& pointer);
 std::optional<double> fractionAt(const Json& json, const std::string& pointer);
 // An empty list for what is none.
 const Json& listAt(const Json& json, const std::string& pointer);
+const Json& listAt(Json&& json, const std::string& pointer) = delete;  // the list would be gone
 
 // "-" for an empty text, as tables show it.
 std::string orDash(std::string text);

@@ -33,9 +33,9 @@ std::string replicaName(const Json& object, const ViewOptions& options) {
 
 std::string sizeOf(uint64_t bytes) { return bytes == 0 ? "-" : toShortText(Bytes{bytes}); }
 
-std::string planOf(const Json& plan) {
-  if (textAt(plan, "/tp").empty()) return "-";
-  return "tp" + textAt(plan, "/tp") + " pp" + textAt(plan, "/pp");
+std::string planOf(const Json& replica) {
+  if (textAt(replica, "/plan/tp").empty()) return "-";
+  return "tp" + textAt(replica, "/plan/tp") + " pp" + textAt(replica, "/plan/pp");
 }
 
 // Renders items by a header and a function that makes one row; wide columns come last but for the
@@ -141,9 +141,9 @@ std::string viewReplicas(const Json& items, const ViewOptions& options) {
   auto header = headerOf({"REPLICA", "PHASE", "PLAN", "RANKS", "NODES", "SINCE"},
                          {"GENERATION", "REVISION", "NEXT"}, options);
   return render(header, items, options, [&](const Json& replica) {
-    return rowOf({replicaName(replica, options), phaseCell(replica, "/phase"),
-                  planOf(replica.value("plan", Json())), orDash(textAt(replica, "/ranks")),
-                  orDash(textAt(replica, "/nodes")), ageAt(replica, "/since", options.now)},
+    return rowOf({replicaName(replica, options), phaseCell(replica, "/phase"), planOf(replica),
+                  orDash(textAt(replica, "/ranks")), orDash(textAt(replica, "/nodes")),
+                  ageAt(replica, "/since", options.now)},
                  {orDash(textAt(replica, "/generation")), orDash(textAt(replica, "/revision")),
                   orDash(textAt(replica, "/next"))},
                  noteOf(replica, ""), options);

@@ -20,6 +20,12 @@ Standing standingOf(const Json& deployment, uint64_t revision) {
   return isCurrent && (phase == "Ready" || isEmpty) ? Standing::SERVING : Standing::COMING;
 }
 
+// "Pending (WaitingForCapacity)".
+std::string standingText(const Json& deployment) {
+  std::string reason = textAt(deployment, "/status/reason");
+  return orDash(textAt(deployment, "/status/phase")) + (reason.empty() ? "" : " (" + reason + ")");
+}
+
 class Waiter {
  public:
   Waiter(Invocation& invocation, Session& session, std::vector<AppliedDeployment> deployments,
@@ -63,7 +69,8 @@ class Waiter {
     last_ = printableJson(items[0]);
     auto replicas = session_.ask(getCall("replicas", one.reference));
     if (!replicas) return replicas.refusal();
-    for (const auto& replica : listAt(printableJson(replicas->json), "/items")) {
+    Json shown = printableJson(replicas->json);
+    for (const auto& replica : listAt(shown, "/items")) {
       lines.push_back(viewProgress(replica, invocation_.view()));
     }
     return standingOf(items[0], one.revision);
@@ -94,8 +101,8 @@ class Waiter {
 
   Result<int> late(const std::string& reference) const {
     return Refusal{RefusalCode::TIMED_OUT,
-                   reference + " does not serve after " + toText(limit_) + "; it goes on: " +
-                       orDash(textAt(last_, "/status/phase")) + " " + noteOf(last_, "/status"),
+                   reference + " does not serve after " + toText(limit_) + ": " +
+                       standingText(last_) + "; the rollout goes on",
                    {},
                    {"muster why " + reference}};
   }
