@@ -34,20 +34,6 @@ kj::Promise<ServerFacts> ask(RpcConnection& connection, kj::Timer& timer) {
 
 }  // namespace
 
-std::string_view toText(Stage stage) {
-  switch (stage) {
-    case Stage::STANDBY:
-      return "standby";
-    case Stage::ELECTED:
-      return "elected";
-    case Stage::CAUGHT_UP:
-      return "caught_up";
-    case Stage::SERVING:
-      return "serving";
-  }
-  return "unknown";
-}
-
 kj::Promise<ServerFacts> CoordinatorLink::hello() {
   if (!asked_) failure_ = "does not answer";
   asked_ = true;

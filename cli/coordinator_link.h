@@ -7,15 +7,13 @@
 #include "base/transport.h"
 #include "base/units.h"
 #include "protocol/coordinator.capnp.h"
+#include "protocol/stage.h"
 
 #include <cstdint>
 #include <optional>
 #include <string>
 
 namespace muster::cli {
-
-enum class Stage : uint8_t { STANDBY, ELECTED, CAUGHT_UP, SERVING };
-std::string_view toText(Stage stage);  // "standby"
 
 // What a coordinator's hello tells.
 struct ServerFacts {

@@ -6,6 +6,7 @@
 #include "base/units.h"
 #include "failover/coordination.h"
 #include "protocol/phases.h"
+#include "protocol/stage.h"
 
 #include <array>
 #include <cstdint>
@@ -13,23 +14,6 @@
 #include <string>
 
 namespace muster::coordinator {
-
-// Three facts that must not be mixed up: to have won, to know all, to answer.
-enum class Stage : uint8_t { STANDBY, ELECTED, CAUGHT_UP, SERVING };
-
-constexpr std::string_view toText(Stage stage) {
-  switch (stage) {
-    case Stage::STANDBY:
-      return "standby";
-    case Stage::ELECTED:
-      return "elected";
-    case Stage::CAUGHT_UP:
-      return "caught_up";
-    case Stage::SERVING:
-      return "serving";
-  }
-  return "standby";
-}
 
 // Durations in buckets, as a Prometheus histogram wants them.
 struct DurationHistogram {

@@ -4,6 +4,7 @@
 #include "base/kj_time.h"
 #include "base/rpc.h"
 #include "protocol/coordinator.capnp.h"
+#include "protocol/stage.h"
 
 #include <nlohmann/json.hpp>
 
@@ -14,7 +15,6 @@ namespace muster::cli {
 namespace {
 
 constexpr Duration PROBE_DEADLINE = 2_s;
-constexpr uint8_t STAGE_SERVING = 3;
 
 // What one coordinator said.
 struct Answer {
@@ -56,7 +56,7 @@ Co<Answer> askCo(EventLoop& loop, Transport& transport, std::string address) {
   Answer answer;
   answer.up = true;
   answer.id = hello.getInfo().getCoordinator().cStr();
-  answer.serving = hello.getInfo().getStage() == STAGE_SERVING;
+  answer.serving = static_cast<Stage>(hello.getInfo().getStage()) == Stage::SERVING;
   if (answer.serving) answer.readyNodes = co_await askNodes(gate);
   co_return answer;
 }

@@ -6,6 +6,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <kj/compat/tls.h>
 
 #include <filesystem>
 #include <functional>
@@ -89,6 +90,35 @@ class ApiTest : public testing::Test {
   }
   void awaitPhase(const std::string& deployment, const std::string& phase) {
     await(deployment + " is " + phase, [&] { return phaseOf(deployment) == phase; });
+  }
+
+  // One GET to the leader's HTTP port, over TLS; shows a certificate unless there is none.
+  std::string httpGet(const std::string& path, std::optional<Role> role) {
+    auto files = coordinators.certificate({role.value_or(Role::VIEWER), "anna"});
+    kj::TlsContext::Options options;
+    options.useSystemTrustStore = false;
+    auto ca = contentOf(files.ca);
+    kj::TlsCertificate trusted{kj::StringPtr(ca.c_str())};
+    options.trustedCertificates = kj::arrayPtr(&trusted, 1);
+    kj::Maybe<kj::TlsKeypair> pair;
+    if (role) {
+      auto key = contentOf(files.key);
+      auto certificate = contentOf(files.certificate);
+      pair = kj::TlsKeypair{kj::TlsPrivateKey(kj::StringPtr(key.c_str())),
+                            kj::TlsCertificate(kj::StringPtr(certificate.c_str()))};
+      KJ_IF_MAYBE (keypair, pair) options.defaultKeypair = *keypair;
+    }
+    kj::TlsContext tls(kj::mv(options));
+    std::string log = coordinators.log(leader);
+    auto port = std::stoul(log.substr(log.rfind("http_port=") + 10));
+    auto& scope = loop.waitScope();
+    auto address = loop.network().parseAddress("127.0.0.1", static_cast<uint>(port)).wait(scope);
+    auto raw = address->connect().wait(scope);
+    auto stream = tls.wrapClient(kj::mv(raw), "coordinator.test.muster").wait(scope);
+    std::string head = "GET " + path + " HTTP/1.1\r\nHost: x\r\nX-Request-Id: r-7\r\n" +
+                       "Connection: close\r\n\r\n";
+    stream->write(head.data(), head.size()).wait(scope);
+    return stream->readAllText().wait(scope).cStr();
   }
 
   support::ZkServers zookeeper{1};
@@ -306,6 +336,21 @@ TEST_F(ApiTest, logsAndTheFirstErrorAreReadFromTheNodes) {
   EXPECT_EQ(error["rank"], 0);
   EXPECT_EQ(error["node"], "w1");
   EXPECT_FALSE(std::string(error["cause"]).empty());
+}
+
+TEST_F(ApiTest, httpsShowsHealthToAllAndTheRestToHumans) {
+  EXPECT_THAT(httpGet("/healthz", std::nullopt), HasSubstr("HTTP/1.1 200 "));
+  auto ready = httpGet("/readyz", std::nullopt);
+  EXPECT_THAT(ready, HasSubstr("HTTP/1.1 200 "));
+  EXPECT_THAT(ready, HasSubstr("\"elected\":true,\"caught_up\":true,\"serving\":true"));
+  EXPECT_THAT(httpGet("/metrics", std::nullopt), HasSubstr("HTTP/1.1 401 "));
+  EXPECT_THAT(httpGet("/metrics", Role::WORKER), HasSubstr("HTTP/1.1 403 "));
+  EXPECT_THAT(httpGet("/metrics", Role::VIEWER), HasSubstr("muster_coordinator_is_leader 1"));
+  auto list = httpGet("/api/v1/deployments", Role::VIEWER);
+  EXPECT_THAT(list, HasSubstr("X-Muster-Index: "));
+  EXPECT_THAT(list, HasSubstr("X-Request-Id: r-7"));
+  EXPECT_THAT(list, HasSubstr("\"items\":[]"));
+  EXPECT_THAT(httpGet("/api/v2", Role::VIEWER), HasSubstr("HTTP/1.1 404 "));
 }
 
 TEST_F(ApiTest, statusShowsEqualHashesAndStepDownMovesTheLead) {

@@ -6,11 +6,8 @@
 
 #include <arpa/inet.h>
 #include <csignal>
-#include <fcntl.h>
 #include <fstream>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 namespace muster::support {
@@ -28,33 +25,6 @@ uint16_t freePort() {
   KJ_SYSCALL(bind(fd, reinterpret_cast<sockaddr*>(&address), size));
   KJ_SYSCALL(getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size));
   return ntohs(address.sin_port);
-}
-
-// Starts the program with both outputs appended to `output`; it dies with us.
-pid_t spawn(const std::vector<std::string>& arguments, const std::string& output) {
-  std::string program = std::string(MUSTER_BINARY_DIR) + "/muster-coordinator";
-  std::vector<char*> argv = {program.data()};
-  std::vector<std::string> copies = arguments;
-  for (std::string& argument : copies) argv.push_back(argument.data());
-  argv.push_back(nullptr);
-  pid_t pid = 0;
-  KJ_SYSCALL(pid = fork());
-  if (pid != 0) return pid;
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  int fd = open(output.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
-  dup2(fd, 1);
-  dup2(fd, 2);
-  execv(program.c_str(), argv.data());
-  _exit(127);
-}
-
-ProcessEnd await(pid_t pid) {
-  int status = 0;
-  KJ_SYSCALL(waitpid(pid, &status, 0));
-  ProcessEnd end;
-  if (WIFEXITED(status)) end.code = WEXITSTATUS(status);
-  if (WIFSIGNALED(status)) end.signal = WTERMSIG(status);
-  return end;
 }
 
 std::string quotedList(const std::vector<std::string>& texts) {
@@ -114,6 +84,7 @@ void CoordinatorProcesses::writeConfig(const Member& member,
        << "[zookeeper]\nservers = " << quotedList(zookeeper) << "\ndigest_file = \""
        << (folder_ / "digest") << "\"\nsession_timeout = \"1s\"\n"
        << "[rpc]\nlisten = \"127.0.0.1:" << member.port << "\"\n"
+       << "[http]\nlisten = \"127.0.0.1:0\"\n"
        << "[tls]\nca = \"" << (folder_ / "ca.crt") << "\"\ncertificate = \""
        << (folder_ / ("coordinator-" + member.id + ".crt")) << "\"\nkey = \""
        << (folder_ / ("coordinator-" + member.id + ".key")) << "\"\n";
@@ -125,19 +96,20 @@ void CoordinatorProcesses::writeConfig(const Member& member,
 void CoordinatorProcesses::start(size_t member) {
   Member& started = members_.at(member);
   KJ_REQUIRE(started.pid == 0, "it runs", started.id.c_str());
-  started.pid = spawn({"--config", configPath(member)}, folder_ / (started.id + ".log"));
+  started.pid = spawnProgram("muster-coordinator", {"--config", configPath(member)},
+                             folder_ / (started.id + ".log"));
 }
 
 void CoordinatorProcesses::kill(size_t member) {
   if (members_.at(member).pid == 0) return;
   signal(member, SIGKILL);
-  await(members_[member].pid);
+  awaitEnd(members_[member].pid);
   members_[member].pid = 0;
 }
 
 ProcessEnd CoordinatorProcesses::terminate(size_t member) {
   signal(member, SIGTERM);
-  ProcessEnd end = await(members_.at(member).pid);
+  ProcessEnd end = awaitEnd(members_.at(member).pid);
   members_[member].pid = 0;
   end.output = log(member);
   return end;
@@ -151,7 +123,7 @@ void CoordinatorProcesses::signal(size_t member, int number) {
 ProcessEnd CoordinatorProcesses::run(const std::vector<std::string>& arguments) {
   std::string output = folder_ / "run.out";
   std::filesystem::remove(output);
-  ProcessEnd end = await(spawn(arguments, output));
+  ProcessEnd end = awaitEnd(spawnProgram("muster-coordinator", arguments, output));
   end.output = contentOf(output);
   return end;
 }

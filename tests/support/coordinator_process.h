@@ -6,6 +6,7 @@
 #include "base/tls_transport.h"
 #include "base/transport.h"
 #include "tests/base/temporary_folder.h"
+#include "tests/support/child_program.h"
 
 #include <cstdint>
 #include <string>
@@ -13,12 +14,6 @@
 #include <vector>
 
 namespace muster::support {
-
-struct ProcessEnd {
-  int code = -1;  // -1: ended by a signal
-  int signal = 0;
-  std::string output;  // stdout and stderr
-};
 
 class CoordinatorProcesses {
  public:

@@ -3,43 +3,10 @@
 #include <kj/debug.h>
 
 #include <csignal>
-#include <fcntl.h>
 #include <fstream>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 namespace muster::support {
-namespace {
-
-// Starts the program with both outputs appended to `output`; it dies with us.
-pid_t spawn(std::vector<std::string> arguments, const std::string& output) {
-  std::string program = std::string(MUSTER_BINARY_DIR) + "/muster-worker";
-  std::vector<char*> argv = {program.data()};
-  for (std::string& argument : arguments) argv.push_back(argument.data());
-  argv.push_back(nullptr);
-  pid_t pid = 0;
-  KJ_SYSCALL(pid = fork());
-  if (pid != 0) return pid;
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  int fd = open(output.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
-  dup2(fd, 1);
-  dup2(fd, 2);
-  execv(program.c_str(), argv.data());
-  _exit(127);
-}
-
-ProcessEnd await(pid_t pid) {
-  int status = 0;
-  KJ_SYSCALL(waitpid(pid, &status, 0));
-  ProcessEnd end;
-  if (WIFEXITED(status)) end.code = WEXITSTATUS(status);
-  if (WIFSIGNALED(status)) end.signal = WTERMSIG(status);
-  return end;
-}
-
-}  // namespace
-
 WorkerProcesses::WorkerProcesses(const ClusterName& cluster, CoordinatorProcesses& coordinators,
                                  size_t count, const std::string& modelRoot) {
   std::string addresses;
@@ -79,14 +46,15 @@ std::string WorkerProcesses::log(size_t member) const {
 void WorkerProcesses::start(size_t member) {
   Member& started = members_.at(member);
   KJ_REQUIRE(started.pid == 0, "it runs", started.id.c_str());
-  started.pid = spawn({"--config", configPath(member)}, folder_ / (started.id + ".log"));
+  started.pid = spawnProgram("muster-worker", {"--config", configPath(member)},
+                             folder_ / (started.id + ".log"));
 }
 
 void WorkerProcesses::kill(size_t member) {
   Member& killed = members_.at(member);
   if (killed.pid == 0) return;
   ::kill(killed.pid, SIGKILL);
-  await(killed.pid);
+  awaitEnd(killed.pid);
   killed.pid = 0;
 }
 
@@ -94,7 +62,7 @@ ProcessEnd WorkerProcesses::terminate(size_t member) {
   Member& ended = members_.at(member);
   KJ_REQUIRE(ended.pid != 0, "it does not run", ended.id.c_str());
   ::kill(ended.pid, SIGTERM);
-  ProcessEnd end = await(ended.pid);
+  ProcessEnd end = awaitEnd(ended.pid);
   ended.pid = 0;
   end.output = log(member);
   return end;
@@ -103,7 +71,7 @@ ProcessEnd WorkerProcesses::terminate(size_t member) {
 ProcessEnd WorkerProcesses::run(const std::vector<std::string>& arguments) {
   std::string output = folder_ / "run.out";
   std::filesystem::remove(output);
-  ProcessEnd end = await(spawn(arguments, output));
+  ProcessEnd end = awaitEnd(spawnProgram("muster-worker", arguments, output));
   end.output = contentOf(output);
   return end;
 }

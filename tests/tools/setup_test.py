@@ -87,6 +87,11 @@ class SetupTest(unittest.TestCase):
         self.assertEqual(self.run_setup("Inst ccache (4.8 Debian)\n", "--dry-run").returncode, 0)
         self.assertEqual(self.calls.read_text(), "-s install --no-install-recommends ccache\n")
 
+    def test_installs_the_model_checker(self):
+        self.install_all_but("spin")
+        self.assertEqual(self.run_setup("Inst spin (6.5 Debian)\n").returncode, 0)
+        self.assertEqual(self.changes(), ["-q -y install --no-install-recommends spin"])
+
     def test_names_no_cuda_package(self):
         self.assertEqual([name for name in self.all if re.search("cuda|nvidia|nccl", name)], [])
 

@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+"""The pages tell the truth: links and paths exist, commands and flags are known, marked examples run as shown.
+
+Usage: docs_test.py pages | commands BIN_FOLDER
+
+A fenced block after the line <!-- tested --> is run: each "$ COMMAND" in an empty folder, with the binaries in PATH.
+The lines below it must be what it prints (stdout and stderr); "..." stands for any text or any number of lines, and
+"[exit N]" as the first of them for another exit code than 0. <!-- file: NAME --> puts the next block into that folder.
+"""
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+FOLDERS = r"(?:\.ci|base|bench|cli|coordinator|docs|failover|protocol|sharding|tests|tools|worker)"
+FENCE = re.compile(r"(?:^<!-- (?P<mark>[^\n]*?) -->\n)?^```(?P<kind>\w*)\n(?P<body>.*?)^```$", re.M | re.S)
+GLOBAL_FLAGS = {"--help"}
+DEADLINE_SECONDS = 30
+
+
+def pages():
+    return sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+
+
+def inlineCode(text):
+    return re.findall(r"`([^`\n]+)`", FENCE.sub("", text))
+
+
+class Findings(list):
+    def add(self, page, text):
+        self.append(f"{page.relative_to(ROOT)}: {text}")
+
+
+# --- pages: what can be said without a binary ---
+
+def checkLinks(page, text, findings):
+    """Returns the pages it links to."""
+    reached = set()
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", FENCE.sub("", text)):
+        if target.startswith("http"):
+            continue
+        found = (page.parent / target).resolve()
+        if not found.exists():
+            findings.add(page, f"links to {target}, which is not there")
+        reached.add(found / "README.md" if found.is_dir() else found)
+    return reached
+
+
+def exists(path):
+    """A path or pattern, or the name of a test."""
+    return any(ROOT.glob(path.rstrip("/"))) or (ROOT / "tests" / f"{path}.cpp").exists()
+
+
+def checkPaths(page, text, findings):
+    # `worker/gpu07` is no path but somebody's name: a file has an ending, a folder a slash.
+    paths = [code for code in inlineCode(text) if re.fullmatch(FOLDERS + r"/(?:[\w./*-]*(?:\.\w+|/))?", code)]
+    paths += re.findall(r"(?:^|[\s`])(tools/\w+|\.ci/\w+)\b(?![./])", text, re.M)
+    for path in paths:
+        if "NAME" not in path and not exists(path):
+            findings.add(page, f"names {path}, which is not there")
+
+
+def checkPages(findings):
+    reached = {ROOT / "README.md"}
+    for page in pages():
+        text = page.read_text()
+        reached |= checkLinks(page, text, findings)
+        checkPaths(page, text, findings)
+    for page in pages():
+        inFolderList = (page.parent / "README.md") in reached or page.parent == ROOT
+        if page not in reached and not inFolderList:
+            findings.add(page, "no page links to it")
+
+
+# --- commands: what only the binaries know ---
+
+class Binaries:
+    def __init__(self, folder):
+        self.folder = folder
+        self.helpTexts = {}
+        lines = self.help("").split("\nCommands\n", 1)[1].split("\n\n", 1)[0].splitlines()
+        shapes = [re.match(r"  (\S+)(?: ([a-z][a-z-]*))?", line) for line in lines]
+        self.commands = {shape[1] + (f" {shape[2]}" if shape[2] else "") for shape in shapes} | {"help"}
+        self.groups = {command.split()[0] for command in self.commands if " " in command}
+
+    def help(self, command):
+        if command not in self.helpTexts:
+            done = subprocess.run([self.folder / "muster", "help", *command.split()], capture_output=True, text=True,
+                                  timeout=DEADLINE_SECONDS)
+            self.helpTexts[command] = done.stdout
+        return self.helpTexts[command]
+
+    def problem(self, words):
+        """What is wrong with `muster WORDS...`; nothing when such a command exists."""
+        command = " ".join(words[:2]) if words[0] in self.groups else words[0]
+        if command not in self.commands:
+            return f'there is no command "muster {command}"'
+        flags = {word.split("=")[0] for word in words if re.match(r"--[a-z]", word)}
+        unknown = [flag for flag in sorted(flags - GLOBAL_FLAGS) if command != "help" and flag not in self.help(command)]
+        return f'"muster {command}" has no flag {unknown[0]}' if unknown else None
+
+
+def musterCalls(text):
+    """The words after each `muster` in code, up to what ends the command."""
+    blocks = [fence["body"] for fence in FENCE.finditer(text) if fence["kind"] in ("", "console")]
+    lines = [line.removeprefix("$ ") for block in blocks for line in block.splitlines()]
+    for line in lines + [code.strip() for code in inlineCode(text)]:
+        words = re.split(r"  |[;&|]", line)[0].split()
+        if len(words) > 1 and words[0] == "muster" and re.fullmatch(r"[a-z][a-z-]*", words[1]):
+            yield words[1:]
+
+
+def matches(wanted, got):
+    pattern = "".join(r"(?s:.*)" if line.strip() == "..." else
+                      re.escape(line).replace(r"\.\.\.", ".*") + "\n" for line in wanted)
+    return re.fullmatch(pattern, got) is not None
+
+
+def runExample(body, folder, environment):
+    """Yields what did not go as shown."""
+    for part in re.split(r"^\$ ", body, flags=re.M)[1:]:
+        command, *wanted = part.splitlines()
+        code = 0
+        if wanted and (exitLine := re.fullmatch(r"\[exit (\d+)\]", wanted[0])):
+            code, wanted = int(exitLine[1]), wanted[1:]
+        done = subprocess.run(command, shell=True, cwd=folder, env=environment, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=DEADLINE_SECONDS)
+        if done.returncode != code or not matches(wanted, done.stdout):
+            yield f"`{command}` gave exit {done.returncode} (wanted {code}) and\n{done.stdout}"
+
+
+def runExamples(page, text, binaries, findings):
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {"PATH": f"{binaries.folder}:/usr/bin:/bin", "HOME": folder, "LANG": "C.UTF-8"}
+        for fence in FENCE.finditer(text):
+            mark = fence["mark"] or ""
+            if mark.startswith("file: "):
+                pathlib.Path(folder, mark.removeprefix("file: ")).write_text(fence["body"])
+            elif mark == "tested":
+                for failure in runExample(fence["body"], folder, environment):
+                    findings.add(page, failure)
+
+
+def checkCommands(folder, findings):
+    binaries = Binaries(pathlib.Path(folder).resolve())
+    documented, examples = set(), 0
+    for page in pages():
+        text = page.read_text()
+        for words in musterCalls(text):
+            problem = binaries.problem(words)
+            if problem:
+                findings.add(page, problem)
+            if page.name == "CLI.md":
+                documented.add(" ".join(words[:2]) if words[0] in binaries.groups else words[0])
+        examples += text.count("<!-- tested -->")
+        runExamples(page, text, binaries, findings)
+    for missing in sorted(binaries.commands - documented):
+        findings.add(ROOT / "docs/CLI.md", f'does not tell of "muster {missing}"')
+    if examples == 0:
+        findings.append("no page has a tested example; is the mark still <!-- tested -->?")
+
+
+def main():
+    findings = Findings()
+    if sys.argv[1:] == ["pages"]:
+        checkPages(findings)
+    elif len(sys.argv) == 3 and sys.argv[1] == "commands":
+        checkCommands(sys.argv[2], findings)
+    else:
+        sys.exit(__doc__)
+    print("\n".join(findings) or "docs_test: the pages are true")
+    sys.exit(1 if findings else 0)
+
+
+if __name__ == "__main__":
+    main()
