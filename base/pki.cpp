@@ -67,8 +67,8 @@ std::string readPem(const std::string& path) {
 
 void writePem(const std::string& path, const std::string& text, mode_t mode) {
   auto written = writeFileAtomically(path, text, mode);
-  KJ_REQUIRE(written.ok(), "cannot write the PEM file", path.c_str(),
-             written.refusal().text.c_str());
+  KJ_REQUIRE(written.ok(),
+             kj::str(toText(written.refusal().code).c_str(), " ", written.refusal().text.c_str()));
 }
 
 Certificate parsePem(const std::string& pem) {

@@ -1,6 +1,7 @@
 #include "cli/commands/run.h"
 
 #include "base/did_you_mean.h"
+#include "base/exception_refusal.h"
 #include "cli/commands/invocation.h"
 #include "cli/exit_code.h"
 
@@ -64,7 +65,7 @@ int runGuarded(Invocation& invocation) {
     invocation.terminal.warn("detached" + text);
     return EXIT_INTERRUPTED;
   } catch (const kj::Exception& exception) {
-    return invocation.terminal.fail({RefusalCode::INTERNAL, exception.getDescription().cStr()});
+    return invocation.terminal.fail(refusalOf(exception));
   } catch (const std::exception& exception) {
     return invocation.terminal.fail({RefusalCode::INTERNAL, exception.what()});
   }

@@ -167,7 +167,13 @@ std::string contextToml(const LocalPlan& plan, const LocalLayout& layout) {
 }
 
 Result<Done> writeNewCluster(const LocalPlan& plan, const LocalLayout& layout, Random& random) {
-  makeFolders(plan, layout);
+  try {
+    makeFolders(plan, layout);
+  } catch (const std::filesystem::filesystem_error& error) {
+    bool full = error.code() == std::errc::no_space_on_device;
+    return Refusal{full ? RefusalCode::DISK_FULL : RefusalCode::INVALID_VALUE,
+                   "cannot make " + error.path1().string() + ": " + error.code().message()};
+  }
   // A directory without local.json is an attempt that broke off: its authority signed nothing that
   // runs.
   std::filesystem::remove_all(layout.pki());

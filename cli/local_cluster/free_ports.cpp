@@ -34,6 +34,12 @@ uint16_t portOf(int fd) {
 
 }  // namespace
 
+bool isFree(uint16_t port) {
+  auto fd = bindPort(port);
+  if (fd) kj::AutoCloseFd closed(*fd);
+  return fd.has_value();
+}
+
 uint16_t FreePorts::any() {
   auto fd = bindPort(0);
   KJ_REQUIRE(fd.has_value(), "this machine has no free port left");

@@ -9,6 +9,9 @@
 
 namespace muster::cli {
 
+// Whether nobody listens on `port` of 127.0.0.1.
+bool isFree(uint16_t port);
+
 class FreePorts {
  public:
   // The kernel's choice on 127.0.0.1. Throws when there is none.

@@ -9,6 +9,7 @@
 #include "cli/local_cluster/cluster_probe.h"
 #include "cli/local_cluster/commands.h"
 #include "cli/local_cluster/config_files.h"
+#include "cli/local_cluster/free_ports.h"
 #include "cli/local_cluster/supervisor.h"
 #include "cli/local_cluster/supervisor_client.h"
 
@@ -16,6 +17,9 @@
 
 #include <filesystem>
 #include <fstream>
+#include <set>
+#include <utility>
+#include <vector>
 
 namespace muster::cli {
 namespace {
@@ -127,6 +131,42 @@ Result<LocalPlan> planFor(const UpOptions& options, const LocalLayout& layout) {
   return plan;
 }
 
+// What runs of an earlier start holds its own ports.
+std::set<std::string> runningIds(const LocalLayout& layout) {
+  std::set<std::string> ids;
+  auto file = loadClusterFile(layout.clusterFile());
+  if (!file || !*file) return ids;
+  for (const auto& one : (*file)->processes) {
+    auto stat = readProcessStat(one.process.pid);
+    if (stat && stat->startTicks == one.process.startTicks && stat->state != 'Z')
+      ids.insert(one.id);
+  }
+  return ids;
+}
+
+// A process that meets a taken port would end and be started again for ever. With a supervisor
+// there is nothing to say: it may be starting that very process.
+Result<Done> checkPorts(const LocalPlan& plan, const LocalLayout& layout) {
+  auto running = runningIds(layout);
+  if (running.contains("supervisor")) return Done{};
+  std::vector<std::pair<std::string, uint16_t>> wanted;
+  for (const auto& one : plan.zookeepers) wanted.emplace_back(one.id, one.clientPort);
+  for (const auto& one : plan.coordinators) {
+    wanted.emplace_back(one.id, one.rpcPort);
+    wanted.emplace_back(one.id, one.httpPort);
+  }
+  for (const auto& [id, port] : wanted) {
+    if (running.contains(id) || isFree(port)) continue;
+    std::string address = std::string(LOCAL_HOST) + ":" + std::to_string(port);
+    return Refusal{
+        .code = RefusalCode::PORT_IN_USE,
+        .text = "another program listens on " + address + ", a port of " + id,
+        .fixes = {"ss -ltnp 'sport = :" + std::to_string(port) + "'  shows which; stop it",
+                  "muster up --dir ANOTHER  makes a cluster with ports of its own"}};
+  }
+  return Done{};
+}
+
 void printSummary(const LocalPlan& plan, const LocalLayout& layout, Terminal& terminal) {
   terminal.outLine("cluster " + plan.cluster.value +
                    " is up: " + std::to_string(plan.zookeepers.size()) + " ZooKeeper, " +
@@ -176,6 +216,8 @@ int runUp(const UpOptions& options, Terminal& terminal, const Environment& envir
   if (options.supervise) return superviseLocalCluster(layout);
   auto plan = planFor(options, layout);
   if (!plan) return terminal.fail(plan.refusal());
+  auto ports = checkPorts(*plan, layout);
+  if (!ports) return terminal.fail(ports.refusal());
   return bringUpAndFollow(options, layout, *plan, terminal);
 }
 
