@@ -2,6 +2,7 @@
 """Ports that are taken and disks that are full."""
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -87,7 +88,16 @@ def test_aCoordinatorWhoseDiskIsFullLosesNothingAndComesBack():
     needsOwnMounts()
     cluster = LocalCluster(workers=2)
     # Before `up`, whose coordinators then write there.
-    mountSmall(os.path.join(cluster.dir, "co1"), 24 << 20)
+    disk = os.path.join(cluster.dir, "co1")
+    mountSmall(disk, 24 << 20)
+    try:
+        fillTheLeadersDisk(cluster, disk)
+    finally:
+        subprocess.run(["umount", disk], check=True)
+        shutil.rmtree(cluster.root)
+
+
+def fillTheLeadersDisk(cluster, disk):
     with cluster:
         model = makeSmallModel(cluster.models)
         cluster.apply(deployment("sample", model, 2, 1), "--wait")
@@ -95,7 +105,7 @@ def test_aCoordinatorWhoseDiskIsFullLosesNothingAndComesBack():
         if cluster.leader() != "co1":
             cluster.run("admin", "step-down", "--to", "co1", "--yes")
             cluster.waitFor("co1 leads", lambda: cluster.leader() == "co1")
-        filler = fill(os.path.join(cluster.dir, "co1"))
+        filler = fill(disk)
         names = [f"full-{n}" for n in range(30)]
         for name in names:
             cluster.apply(sleeper(name, model, replicas=0))

@@ -45,17 +45,19 @@ class LocalCluster:
         try:
             self.up()
         except BaseException:
-            self.keepLogs()
-            self.leaveNothing()
+            try:
+                self.keepLogs()
+            finally:
+                self.leaveNothing()
             raise
         return self
 
     def __exit__(self, kind, error, trace):
-        if kind is not None:
-            self.keepLogs()
         try:
             if kind is None:
                 self.down()
+            else:
+                self.keepLogs()
         finally:
             left = self.leaveNothing()
         if kind is None and left:
