@@ -151,6 +151,7 @@ kj::Promise<void> Contender::Impl::reasonToLook(Next next) {
   KJ_IF_MAYBE (due, turn) {
     reason = reason.exclusiveJoin(timer.atTime(*due));
   }
+  turn = nullptr;  // without a connection nobody looks, and a turn in the past would come for ever
   for (auto& watch : watches) {
     reason = reason.exclusiveJoin(
         watch.catch_([](kj::Exception&&) {}));  // the end of the session is a reason too
