@@ -77,6 +77,9 @@ kj::Promise<Result<Outcome>> Driver::submit(Request request) {
   const Outcome* outcome = state().findOutcome(request.id);
   KJ_ASSERT(outcome != nullptr, "apply kept no outcome of a request", index->value);
   Result<Outcome> answer = *outcome;
+#ifdef MUSTER_PLANTED_BUG_EARLY_ANSWER
+  return answer;
+#endif
   return committed(*index).then([answer = kj::mv(answer)]() mutable { return kj::mv(answer); });
 }
 
@@ -95,6 +98,9 @@ Result<LogIndex> Driver::propose(CommandBody body, const std::string& principal)
 kj::Promise<void> Driver::mayLeave(ReadMode mode) {
   KJ_IF_MAYBE (why, ended_) return kj::cp(*why);
   auto restsOn = committed(state().applied);
+#ifdef MUSTER_PLANTED_BUG_NO_READ_BARRIER
+  return restsOn;
+#endif
   if (mode == ReadMode::COMMITTED) return restsOn;
   auto both = kj::heapArrayBuilder<kj::Promise<void>>(2);
   both.add(kj::mv(restsOn));

@@ -57,8 +57,10 @@ Co<void> SessionRole::runCo() {
   facts().elections++;
   parts_.onView(elected.view);
   env().logger.info("elected", {{"epoch", elected.view.epoch}, {"reason", elected.reason}});
+#ifndef MUSTER_PLANTED_BUG_UNREAD_TAKEOVER
   co_await readToEnd();  // on the session that took over: nothing can be appended behind it but by
                          // us
+#endif
   facts().stage = Stage::CAUGHT_UP;
 
   auto times = [this] {

@@ -17,6 +17,9 @@ size_t failedOp(const MultiResult& result) {
 std::vector<Op> appendOps(const Paths& paths, int32_t epochVersion, BatchNumber number,
                           const ByteString& bytes) {
   std::vector<Op> ops;
+#ifdef MUSTER_PLANTED_BUG_NO_EPOCH_CHECK
+  epochVersion = ANY_VERSION;
+#endif
   ops.push_back(checkOp(paths.epoch(), epochVersion));
   ops.push_back(
       checkOp(number.value == 1 ? paths.log() : paths.batch(BatchNumber{number.value - 1})));

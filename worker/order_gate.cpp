@@ -25,6 +25,9 @@ Result<OrderVerdict> judgeOrder(const OrderFence& fence, const Order& order) {
     return stale("the order is for incarnation " + toText(order.agent) + " of the agent, this is " +
                  toText(fence.own));
   }
+#ifdef MUSTER_PLANTED_BUG_NO_STALE_ORDER
+  return OrderVerdict::TAKE;
+#endif
   if (stamp.token < fence.token) {
     return stale("the order is of " + describe(stamp) + ", the agent has seen " +
                  toText(fence.token));

@@ -56,11 +56,13 @@ std::optional<Refusal> checkFits(const State& state, const DeploymentSpec& spec)
 
 Result<Decision> decide(const State& state, const Request& request, Instant now, WallTime wallNow) {
   now = std::max(now, state.clusterTime);
+#ifndef MUSTER_PLANTED_BUG_NO_OUTCOME_LOOKUP
   if (!request.id.guid.isNull()) {
     if (const Outcome* earlier = state.findOutcome(request.id)) {
       return Decision{.command = std::nullopt, .earlier = *earlier};
     }
   }
+#endif
   if (auto refusal = checkAge(request.id, now)) return *refusal;
   Command command{.schemaVersion = 1,
                   .principal = request.principal,

@@ -1,0 +1,95 @@
+// The injector: each seed turns on some kinds of fault (all at once would mask each other), draws
+// what happens when, and to whom. Every fault has its end drawn at its beginning.
+#pragma once
+
+#include "tests/sim/cluster.h"
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace muster::sim {
+
+enum class Fault : uint8_t {
+  COORDINATOR_CRASH,   // kill -9, and started again
+  COORDINATOR_POWER,   // as before, without a farewell, and the newest of its store is gone
+  COORDINATOR_FREEZE,  // SIGSTOP and SIGCONT
+  COORDINATOR_STOP,    // SIGTERM: it hands over
+  STEP_DOWN,           // told to hand over
+  CANDIDATE_REMOVED,   // somebody deletes a leader's candidate: another takes over while it lives
+  WORKER_CRASH,        // the agent's kill -9; its ranks go on
+  WORKER_POWER,        // the whole machine
+  WORKER_FREEZE,
+  RANK_CRASH,
+  PARTITION,  // one host and some others, coordination servers among them
+  CONNECTION_RESET,
+  SLOW_NETWORK,
+  LOST_REPLY,  // of the coordination service: outcomes unknown
+  LOST_REQUEST,
+  SESSION_EXPIRY,
+  SESSION_MOVE,  // a coordination server drops its connections
+  SERVER_DOWN,
+  SERVER_ISOLATED,  // a coordination server cut off from its leader goes on answering reads
+  SERVER_LAG,
+  WALL_CLOCK_JUMP,
+};
+inline constexpr size_t FAULT_KINDS = 21;
+std::string_view toText(Fault fault);
+
+class Injector {
+ public:
+  explicit Injector(Cluster& cluster);
+  KJ_DISALLOW_COPY(Injector);
+
+  void start();
+  // No new faults, and those under way end now: hosts are thawed and started, partitions heal.
+  void stop();
+
+  const std::array<uint64_t, FAULT_KINDS>& hits() const { return hits_; }
+
+ private:
+  void next();
+  void inject(Fault fault);
+  void hit(Fault fault, const std::string& whom);
+  void end(Duration after, kj::Function<void()> action);
+  Duration draw(Duration min, Duration max);
+  uint64_t below(uint64_t limit) { return random_.below(limit); }
+
+  CoordinatorMachine& anyCoordinator();
+  // The one that serves, more often than not: its faults are the interesting ones.
+  CoordinatorMachine& leaderMostly();
+  WorkerMachine& anyWorker();
+
+  void crashCoordinator(bool power);
+  void freezeCoordinator();
+  void stopCoordinator();
+  void stepDown();
+  void removeCandidate();
+  void crashWorker(bool power);
+  void freezeWorker();
+  void crashRank();
+  void partition();
+  void resetConnections();
+  void slowNetwork();
+  void disturbRequests(Fault fault);
+  void expireSession();
+  void moveSessions();
+  void takeServer(Fault fault);
+  void lag();
+  void jumpClock();
+  void keepDisks();
+
+  Cluster& cluster_;
+  SeededRandom random_;
+  std::vector<Fault> enabled_;
+  bool stopped_ = false;
+  bool serverTaken_ = false;
+  uint64_t nextEnd_ = 1;
+  std::map<uint64_t, kj::Function<void()>> ends_;  // of faults under way
+  std::array<uint64_t, FAULT_KINDS> hits_{};
+};
+
+}  // namespace muster::sim
