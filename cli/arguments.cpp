@@ -15,7 +15,7 @@ using Words = std::vector<std::string>;
 
 std::string inQuotes(std::string_view word) { return "\"" + std::string(word) + "\""; }
 
-std::string withGuess(std::string text, std::string_view word, const Words& candidates) {
+std::string withGuess(const std::string& text, std::string_view word, const Words& candidates) {
   std::string guess = didYouMean(word, candidates);
   return guess.empty() ? text : text + ": " + guess;
 }

@@ -41,7 +41,7 @@ void fill(schema::ReadOptions::Builder options, const ReadChoice& choice) {
 
 }  // namespace
 
-ClusterCall planCall(Documents documents) {
+ClusterCall planCall(const Documents& documents) {
   return toCall([documents](Api& api) {
     auto request = api.planRequest();
     request.setDocuments(documents.text);
@@ -50,7 +50,7 @@ ClusterCall planCall(Documents documents) {
   });
 }
 
-ClusterCall applyCall(ApplyArguments arguments) {
+ClusterCall applyCall(const ApplyArguments& arguments) {
   return toCall([arguments](Api& api) {
     auto request = api.applyRequest();
     request.setDocuments(arguments.documents.text);
@@ -62,7 +62,7 @@ ClusterCall applyCall(ApplyArguments arguments) {
   });
 }
 
-ClusterCall deleteCall(std::string deployment, DryRun dryRun) {
+ClusterCall deleteCall(const std::string& deployment, DryRun dryRun) {
   return toCall([deployment, dryRun](Api& api) {
     auto request = api.deleteRequest();
     request.setDeployment(deployment);
@@ -71,7 +71,7 @@ ClusterCall deleteCall(std::string deployment, DryRun dryRun) {
   });
 }
 
-ClusterCall scaleCall(std::string deployment, uint32_t replicas, DryRun dryRun) {
+ClusterCall scaleCall(const std::string& deployment, uint32_t replicas, DryRun dryRun) {
   return toCall([deployment, replicas, dryRun](Api& api) {
     auto request = api.scaleRequest();
     request.setDeployment(deployment);
@@ -81,7 +81,7 @@ ClusterCall scaleCall(std::string deployment, uint32_t replicas, DryRun dryRun) 
   });
 }
 
-ClusterCall cordonCall(NodeChange change) {
+ClusterCall cordonCall(const NodeChange& change) {
   return toCall([change](Api& api) {
     auto request = api.cordonRequest();
     request.setNode(change.node);
@@ -91,7 +91,7 @@ ClusterCall cordonCall(NodeChange change) {
   });
 }
 
-ClusterCall uncordonCall(NodeChange change) {
+ClusterCall uncordonCall(const NodeChange& change) {
   return toCall([change](Api& api) {
     auto request = api.uncordonRequest();
     request.setNode(change.node);
@@ -100,7 +100,7 @@ ClusterCall uncordonCall(NodeChange change) {
   });
 }
 
-ClusterCall drainCall(NodeChange change, Force force) {
+ClusterCall drainCall(const NodeChange& change, Force force) {
   return toCall([change, force](Api& api) {
     auto request = api.drainRequest();
     request.setNode(change.node);
@@ -111,7 +111,7 @@ ClusterCall drainCall(NodeChange change, Force force) {
   });
 }
 
-ClusterCall getCall(std::string kind, std::string target, ReadChoice choice) {
+ClusterCall getCall(const std::string& kind, const std::string& target, ReadChoice choice) {
   return toCall(
       [kind, target, choice](Api& api) {
         auto request = api.getRequest();
@@ -123,7 +123,7 @@ ClusterCall getCall(std::string kind, std::string target, ReadChoice choice) {
       choice);
 }
 
-ClusterCall whyCall(std::string deployment, ReadChoice choice) {
+ClusterCall whyCall(const std::string& deployment, ReadChoice choice) {
   return toCall(
       [deployment, choice](Api& api) {
         auto request = api.whyRequest();
@@ -134,7 +134,7 @@ ClusterCall whyCall(std::string deployment, ReadChoice choice) {
       choice);
 }
 
-ClusterCall logsCall(std::string target, uint32_t linesMax, LogPart part) {
+ClusterCall logsCall(const std::string& target, uint32_t linesMax, LogPart part) {
   return toCall([target, linesMax, part](Api& api) {
     auto request = api.logsRequest();
     request.setTarget(target);
@@ -148,7 +148,7 @@ ClusterCall adminStatusCall() {
   return toCall([](Api& api) { return api.adminStatusRequest(); });
 }
 
-ClusterCall stepDownCall(std::string successor) {
+ClusterCall stepDownCall(const std::string& successor) {
   return toCall([successor](Api& api) {
     auto request = api.stepDownRequest();
     request.setSuccessor(successor);

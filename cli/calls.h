@@ -65,18 +65,18 @@ struct NodeChange {
 enum class Force : uint8_t { NO, YES };
 enum class LogPart : uint8_t { ALL, FIRST_ERROR };
 
-ClusterCall planCall(Documents documents);
-ClusterCall applyCall(ApplyArguments arguments);
-ClusterCall deleteCall(std::string deployment, DryRun dryRun);
-ClusterCall scaleCall(std::string deployment, uint32_t replicas, DryRun dryRun);
-ClusterCall cordonCall(NodeChange change);
-ClusterCall uncordonCall(NodeChange change);
-ClusterCall drainCall(NodeChange change, Force force);
+ClusterCall planCall(const Documents& documents);
+ClusterCall applyCall(const ApplyArguments& arguments);
+ClusterCall deleteCall(const std::string& deployment, DryRun dryRun);
+ClusterCall scaleCall(const std::string& deployment, uint32_t replicas, DryRun dryRun);
+ClusterCall cordonCall(const NodeChange& change);
+ClusterCall uncordonCall(const NodeChange& change);
+ClusterCall drainCall(const NodeChange& change, Force force);
 // kind: cluster, nodes, gpus, deployments, replicas, ranks, events, models. Empty target: all.
-ClusterCall getCall(std::string kind, std::string target, ReadChoice choice = {});
-ClusterCall whyCall(std::string deployment, ReadChoice choice = {});
-ClusterCall logsCall(std::string target, uint32_t linesMax, LogPart part);
+ClusterCall getCall(const std::string& kind, const std::string& target, ReadChoice choice = {});
+ClusterCall whyCall(const std::string& deployment, ReadChoice choice = {});
+ClusterCall logsCall(const std::string& target, uint32_t linesMax, LogPart part);
 ClusterCall adminStatusCall();
-ClusterCall stepDownCall(std::string successor);
+ClusterCall stepDownCall(const std::string& successor);
 
 }  // namespace muster::cli

@@ -62,7 +62,7 @@ const Json& listAt(const Json& json, const std::string& pointer) {
   return value.is_array() ? value : EMPTY_LIST;
 }
 
-std::string orDash(std::string text) { return text.empty() ? "-" : text; }
+std::string orDash(const std::string& text) { return text.empty() ? "-" : text; }
 
 std::optional<WallTime> parseRfc3339(std::string_view text) {
   std::tm parts{};

@@ -29,7 +29,7 @@ const Json& listAt(const Json& json, const std::string& pointer);
 const Json& listAt(Json&& json, const std::string& pointer) = delete;  // the list would be gone
 
 // "-" for an empty text, as tables show it.
-std::string orDash(std::string text);
+std::string orDash(const std::string& text);
 
 std::optional<WallTime> parseRfc3339(std::string_view text);
 // "2m40s" since the time at the pointer; "-" without one.

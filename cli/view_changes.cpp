@@ -108,7 +108,9 @@ std::string viewLogs(const Json& logs, const ViewOptions& options) {
     std::string rank = textAt(line, "/rank");
     std::string node = textAt(line, "/node");
     std::string prefix = rank.empty() ? "" : rank + (node.empty() ? "" : " " + node) + " | ";
-    text += options.paint(Paint::FAINT, prefix) + textAt(line, "/text") + "\n";
+    text += options.paint(Paint::FAINT, prefix);
+    text += textAt(line, "/text");
+    text += "\n";
   }
   return text;
 }
