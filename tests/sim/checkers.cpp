@@ -7,7 +7,6 @@ namespace {
 
 using coordinator::DeploymentState;
 using coordinator::ReplicaState;
-using coordinator::Stage;
 
 constexpr const char* ACKNOWLEDGED = "what was acknowledged is in the log";
 constexpr const char* EQUAL = "equal states at equal index";

@@ -8,7 +8,6 @@
 
 namespace muster::sim {
 
-using coordinator::Stage;
 
 std::string_view toText(Fault fault) {
   static constexpr std::string_view TEXTS[FAULT_KINDS] = {
