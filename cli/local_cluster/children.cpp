@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <signal.h>
 #include <unistd.h>
 
@@ -52,6 +53,13 @@ Result<std::vector<ChildSpec>> childrenOf(const LocalPlan& plan, const LocalLayo
                      {}});
   }
   return specs;
+}
+
+std::string ownProgram() {
+  constexpr std::string_view GONE = " (deleted)";
+  std::string path = std::filesystem::read_symlink("/proc/self/exe").string();
+  if (path.ends_with(GONE)) path.resize(path.size() - GONE.size());
+  return path;
 }
 
 std::vector<std::string> childEnvironment() {

@@ -28,6 +28,10 @@ struct ChildSpec {
 Result<std::vector<ChildSpec>> childrenOf(const LocalPlan& plan, const LocalLayout& layout,
                                           const std::string& binFolder);
 
+// This program on disk, also after another was put in its place: the kernel then tells the old name
+// with a mark.
+std::string ownProgram();
+
 // The environment that every child gets: where programs are, and nothing of the caller's secrets.
 std::vector<std::string> childEnvironment();
 

@@ -10,7 +10,6 @@
 #include <kj/debug.h>
 
 #include <algorithm>
-#include <filesystem>
 
 namespace muster::cli {
 namespace {
@@ -28,7 +27,7 @@ Co<void> stopThroughSupervisor(EventLoop& loop, RpcConnection& connection, bool 
 
 // The supervisor was killed: a new one takes its children over, only to stop them.
 kj::Own<ChildProcess> startSupervisor(ProcessRunner& runner, const LocalLayout& layout) {
-  std::string self = std::filesystem::canonical("/proc/self/exe").string();
+  std::string self = ownProgram();
   std::string log = layout.logOf("supervisor");
   return runner.spawn({.argv = {self, "up", "--supervise", "--dir", layout.root},
                        .env = childEnvironment(),

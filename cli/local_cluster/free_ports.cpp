@@ -3,8 +3,11 @@
 #include <kj/debug.h>
 
 #include <arpa/inet.h>
+#include <fcntl.h>
+#include <filesystem>
 #include <netinet/in.h>
 #include <optional>
+#include <sys/file.h>
 #include <sys/socket.h>
 
 namespace muster::cli {
@@ -38,6 +41,16 @@ bool isFree(uint16_t port) {
   auto fd = bindPort(port);
   if (fd) kj::AutoCloseFd closed(*fd);
   return fd.has_value();
+}
+
+// A file of everybody's, since users of one machine share its ports. Whoever cannot lock it does
+// without the port.
+FirstPortClaim::FirstPortClaim() {
+  auto path = std::filesystem::temp_directory_path() / "muster-first-port.lock";
+  int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+  if (fd < 0) return;
+  kj::AutoCloseFd opened(fd);
+  if (::flock(fd, LOCK_EX | LOCK_NB) == 0) lock_ = kj::mv(opened);
 }
 
 uint16_t FreePorts::any() {

@@ -12,6 +12,18 @@ namespace muster::cli {
 // Whether nobody listens on `port` of 127.0.0.1.
 bool isFree(uint16_t port);
 
+// The right to take the documented HTTP port, held while a cluster starts: between the look at a
+// port and its use lies a second in which another `muster up` of this machine would find it free as
+// well.
+class FirstPortClaim {
+ public:
+  FirstPortClaim();
+  bool held() const { return lock_.get() >= 0; }
+
+ private:
+  kj::AutoCloseFd lock_;
+};
+
 class FreePorts {
  public:
   // The kernel's choice on 127.0.0.1. Throws when there is none.

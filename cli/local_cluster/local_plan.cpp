@@ -71,17 +71,19 @@ void drawZookeepers(LocalPlan& plan, uint32_t count, FreePorts& ports) {
 
 }  // namespace
 
-Result<LocalPlan> drawPlan(const UpOptions& options, const LocalLayout& layout) {
+Result<LocalPlan> drawPlan(const UpOptions& options, const LocalLayout& layout,
+                           FirstPort firstPort) {
   auto counts = checkCounts(options);
   if (!counts) return counts.refusal();
   FreePorts ports;
+  bool mayTakeFirst = firstPort == FirstPort::OURS_IF_FREE;
   LocalPlan plan;
   drawZookeepers(plan, options.zookeepers.value_or(1), ports);
   for (uint32_t i = 1; i <= options.coordinators.value_or(3); ++i) {
     plan.coordinators.push_back(
         {.id = "co" + std::to_string(i),
          .rpcPort = ports.any(),
-         .httpPort = i == 1 ? ports.preferred(FIRST_HTTP_PORT) : ports.any()});
+         .httpPort = mayTakeFirst && i == 1 ? ports.preferred(FIRST_HTTP_PORT) : ports.any()});
   }
   for (uint32_t i = 1; i <= options.workers.value_or(4); ++i) {
     plan.workers.push_back("w" + std::to_string(i));

@@ -56,9 +56,13 @@ struct LocalPlan {
 
 inline constexpr const char* LOCAL_HOST = "127.0.0.1";
 
+// Who may take the documented ports, if they are free.
+enum class FirstPort : uint8_t { OURS_IF_FREE, LEAVE };
+
 // Draws a plan with free ports: 7400 for the first coordinator's HTTP if it is free, the kernel's
 // choice for the rest. Refuses INVALID_VALUE for counts that make no cluster and for unknown roles.
-Result<LocalPlan> drawPlan(const UpOptions& options, const LocalLayout& layout);
+Result<LocalPlan> drawPlan(const UpOptions& options, const LocalLayout& layout,
+                           FirstPort firstPort = FirstPort::OURS_IF_FREE);
 
 // Refuses INVALID_VALUE, naming the option, when one was given that differs from the plan of an
 // existing cluster.

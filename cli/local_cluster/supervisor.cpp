@@ -27,9 +27,7 @@ constexpr Duration PATIENCE = 10_s;
 
 // Asked once at the start: a rebuilt or upgraded program takes the name away from the one that
 // runs.
-std::string ownFolder() {
-  return std::filesystem::canonical("/proc/self/exe").parent_path().string();
-}
+std::string ownFolder() { return std::filesystem::path(ownProgram()).parent_path().string(); }
 
 class LocalSupervisor {
  public:

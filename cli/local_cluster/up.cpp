@@ -4,6 +4,7 @@
 #include "base/kj_time.h"
 #include "base/process.h"
 #include "base/tls_transport.h"
+#include "cli/context.h"
 #include "cli/local_cluster/children.h"
 #include "cli/local_cluster/cluster_file.h"
 #include "cli/local_cluster/cluster_probe.h"
@@ -68,7 +69,7 @@ class UpRun {
 
  private:
   void startSupervisor() {
-    std::string self = std::filesystem::canonical("/proc/self/exe").string();
+    std::string self = ownProgram();
     std::string log = layout_.logOf("supervisor");
     supervisor_ = runner_->spawn({.argv = {self, "up", "--supervise", "--dir", layout_.root},
                                   .env = childEnvironment(),
@@ -115,7 +116,8 @@ class UpRun {
   kj::Own<ChildProcess> supervisor_;
 };
 
-Result<LocalPlan> planFor(const UpOptions& options, const LocalLayout& layout) {
+Result<LocalPlan> planFor(const UpOptions& options, const LocalLayout& layout,
+                          const FirstPortClaim& claim) {
   auto existing = loadPlan(layout);
   if (!existing) return existing.refusal();
   if (*existing) {
@@ -123,7 +125,7 @@ Result<LocalPlan> planFor(const UpOptions& options, const LocalLayout& layout) {
     if (!same) return same.refusal();
     return **existing;
   }
-  auto plan = drawPlan(options, layout);
+  auto plan = drawPlan(options, layout, claim.held() ? FirstPort::OURS_IF_FREE : FirstPort::LEAVE);
   if (!plan) return plan;
   SystemRandom random;
   auto written = writeNewCluster(*plan, layout, random);
@@ -167,7 +169,18 @@ Result<Done> checkPorts(const LocalPlan& plan, const LocalLayout& layout) {
   return Done{};
 }
 
-void printSummary(const LocalPlan& plan, const LocalLayout& layout, Terminal& terminal) {
+// It becomes the current context only if there is none, so that no other cluster's commands come
+// here by surprise.
+void offerContext(const LocalPlan& plan, const LocalLayout& layout, Terminal& terminal,
+                  const Environment& environment) {
+  auto current = setCurrentContextIfNone({plan.cluster.value, layout.contextFile()}, environment);
+  if (!current) return terminal.warn(current.refusal().text);
+  if (*current) terminal.outLine("  context " + plan.cluster.value + " is the current one");
+  terminal.outLine("  export MUSTER_CONTEXT=" + layout.contextFile());
+}
+
+void printSummary(const LocalPlan& plan, const LocalLayout& layout, Terminal& terminal,
+                  const Environment& environment) {
   terminal.outLine("cluster " + plan.cluster.value +
                    " is up: " + std::to_string(plan.zookeepers.size()) + " ZooKeeper, " +
                    std::to_string(plan.coordinators.size()) + " coordinators, " +
@@ -177,12 +190,12 @@ void printSummary(const LocalPlan& plan, const LocalLayout& layout, Terminal& te
                    std::to_string(plan.coordinators.front().httpPort) + "/api/v1/cluster");
   for (const auto& root : plan.models) terminal.outLine("  models  " + root);
   terminal.outLine("  logs    " + layout.logs());
-  terminal.outLine("  export MUSTER_CONTEXT=" + layout.contextFile());
+  offerContext(plan, layout, terminal, environment);
   terminal.outLine("next: muster apply FILE     stop it: muster down --dir " + layout.root);
 }
 
 int bringUpAndFollow(const UpOptions& options, const LocalLayout& layout, const LocalPlan& plan,
-                     Terminal& terminal) {
+                     Terminal& terminal, const Environment& environment) {
   EventLoop loop(TerminationSignals::CAPTURE);
   UpRun run(loop, layout, plan, terminal);
   auto interrupted = loop.onTermination().then([](int) { return false; });
@@ -190,7 +203,7 @@ int bringUpAndFollow(const UpOptions& options, const LocalLayout& layout, const 
   bool complete =
       up.then([] { return true; }).exclusiveJoin(kj::mv(interrupted)).wait(loop.waitScope());
   if (complete) {
-    printSummary(plan, layout, terminal);
+    printSummary(plan, layout, terminal, environment);
     if (options.detach) return 0;
     terminal.hint("Ctrl-C detaches; the cluster goes on");
     kj::Promise<void> following = run.follow();
@@ -214,11 +227,12 @@ LocalLayout layoutOf(const std::string& directory, const Environment& environmen
 int runUp(const UpOptions& options, Terminal& terminal, const Environment& environment) {
   LocalLayout layout = layoutOf(options.directory, environment);
   if (options.supervise) return superviseLocalCluster(layout);
-  auto plan = planFor(options, layout);
+  FirstPortClaim claim;  // until the port is really used
+  auto plan = planFor(options, layout, claim);
   if (!plan) return terminal.fail(plan.refusal());
   auto ports = checkPorts(*plan, layout);
   if (!ports) return terminal.fail(ports.refusal());
-  return bringUpAndFollow(options, layout, *plan, terminal);
+  return bringUpAndFollow(options, layout, *plan, terminal, environment);
 }
 
 }  // namespace muster::cli

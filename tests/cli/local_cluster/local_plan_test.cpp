@@ -2,6 +2,7 @@
 
 #include "cli/local_cluster/cluster_file.h"
 #include "cli/local_cluster/config_files.h"
+#include "cli/local_cluster/free_ports.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -48,6 +49,13 @@ TEST(LocalPlan, givesNoPortTwice) {
   }
   EXPECT_EQ(ports.size(), count);
   EXPECT_EQ(ports.count(0), 0u);
+}
+
+TEST(LocalPlan, onlyOneStartAtATimeMayTakeTheFirstPort) {
+  FirstPortClaim first;
+  FirstPortClaim second;
+  EXPECT_FALSE(second.held());
+  EXPECT_NE(drawPlan({}, LAYOUT, FirstPort::LEAVE)->coordinators[0].httpPort, 7400);
 }
 
 TEST(LocalPlan, comesBackFromItsFile) {

@@ -105,7 +105,7 @@ RankReport NativeRank::report() const {
 void NativeRank::enter(ReplicaPhase phase, std::string message) {
   report_.phase = phase;
   report_.message = std::move(message);
-  KJ_LOG(INFO, "rank enters a phase", toText(phase).data(), report_.message.c_str());
+  logger_.info("rank enters a phase", {{"phase", toText(phase)}, {"message", report_.message}});
 }
 
 void NativeRank::fail(const Refusal& refusal) {
@@ -113,7 +113,7 @@ void NativeRank::fail(const Refusal& refusal) {
   report_.reason = reasonOf(refusal.code);
   report_.firstError = toText(refusal.code) + ": " + refusal.text;
   enter(ReplicaPhase::FAILED, refusal.text);
-  KJ_LOG(ERROR, "rank failed", report_.firstError.c_str());
+  logger_.error("rank failed", {{"error", report_.firstError}});
 }
 
 namespace {

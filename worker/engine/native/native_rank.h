@@ -2,6 +2,7 @@
 // group.
 #pragma once
 
+#include "base/log.h"
 #include "base/random.h"
 #include "base/result.h"
 #include "base/tasks.h"
@@ -58,6 +59,7 @@ class NativeRank {
   kj::PromiseFulfillerPair<std::string> rendezvous_;
   bool rendezvousKnown_ = false;
   kj::Own<Group> group_;
+  Logger logger_;
   Tasks tasks_;
 };
 
