@@ -8,7 +8,6 @@
 
 namespace muster::sim {
 
-
 std::string_view toText(Fault fault) {
   static constexpr std::string_view TEXTS[FAULT_KINDS] = {
       "coordinator_crash", "coordinator_power", "coordinator_freeze", "coordinator_stop",
