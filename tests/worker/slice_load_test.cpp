@@ -118,7 +118,8 @@ TEST_F(SliceLoadTest, aFileThatEndsEarlyIsNamed) {
 }
 
 TEST_F(SliceLoadTest, memoryLiesOnABoundary) {
-  for (const auto& one : *load(shard(2, 1, 1).slices)) {
+  auto loaded = load(shard(2, 1, 1).slices);
+  for (const auto& one : *loaded) {
     EXPECT_EQ(reinterpret_cast<uintptr_t>(one.bytes.data()) % 64, 0u);
   }
 }
