@@ -17,13 +17,23 @@ SimZooKeeper::SimZooKeeper(World& world, SimNetwork& network)
   world_.after(knobs.tick, [this] { review(); });
 }
 
+// What is held holds its link.
+SimZooKeeper::~SimZooKeeper() noexcept(false) {
+  for (Server& server : servers_) {
+    for (auto& [id, link] : server.links) {
+      link->heldToServer.clear();
+      link->heldToClient.clear();
+    }
+  }
+}
+
 // ---- what comes from clients
 
 // Bytes to a server that cannot be reached are kept, as TCP does, also after the client has given
 // the connection up.
 void SimZooKeeper::toServer(Link& link, kj::Function<void()> action) {
   if (network_.isCut(link.host.number(), numberOf(link.server))) {
-    link.heldToServer.push_back(kj::mv(action));
+    if (link.openAtServer) link.heldToServer.push_back(kj::mv(action));
     return;
   }
   link.lastToServer =
@@ -33,7 +43,7 @@ void SimZooKeeper::toServer(Link& link, kj::Function<void()> action) {
 
 void SimZooKeeper::toClient(Link& link, kj::Function<void()> action) {
   if (network_.isCut(link.host.number(), numberOf(link.server))) {
-    link.heldToClient.push_back(kj::mv(action));
+    if (link.openAtServer) link.heldToClient.push_back(kj::mv(action));
     return;
   }
   if (!link.host.isUp() || link.host.boot() != link.boot) return;
@@ -213,6 +223,7 @@ void SimZooKeeper::closeAtServer(Link& link) {
   link.written.clear();
   link.watches.clear();
   link.heldToServer.clear();
+  link.heldToClient.clear();
   // A client that is cut off hears nothing of it, and gives up by itself.
   servers_[link.server].links.erase(link.id);
 }

@@ -94,6 +94,7 @@ class SimZooKeeper {
   static constexpr size_t SERVERS = 3;
 
   SimZooKeeper(World& world, SimNetwork& network);
+  ~SimZooKeeper() noexcept(false);
   KJ_DISALLOW_COPY(SimZooKeeper);
 
   CoordinationKnobs knobs;
