@@ -17,8 +17,8 @@ uint64_t mix(uint64_t value) {
   return value ^ (value >> 31);
 }
 
-// A set of operations as the sum of their numbers' hashes: 128 bits, so that two configurations of
-// a history are never taken for one.
+// A set of operations as the exclusive or of their numbers' hashes: 128 bits, so that two
+// configurations of a history are never taken for one.
 struct SetHash {
   uint64_t low = 0;
   uint64_t high = 0;
