@@ -63,6 +63,35 @@ def checkPaths(page, text, findings):
             findings.add(page, f"names {path}, which is not there")
 
 
+def testExists(name, case):
+    """A test by its ctest name, with the fact or case it must hold if one is named."""
+    folder, file = name.split("/", 1)
+    for path in (ROOT / "tests" / f"{name}.cpp", ROOT / "tests" / f"{name}.py"):
+        if path.exists():
+            return not case or re.search(rf"\b(?:test_)?{re.escape(case)}\b", path.read_text()) is not None
+    # One that has no source of its own is made by the folder's CMakeLists.txt.
+    listed = (ROOT / "tests" / folder / "CMakeLists.txt")
+    mark = f"muster_planted_bug({file.removeprefix('planted_').upper()} " if file.startswith("planted_") else f"NAME {name} "
+    return not case and listed.exists() and mark in listed.read_text()
+
+
+def checkFailureModes(findings):
+    """Each row of the tables of failures names a test that is there."""
+    page = ROOT / "docs/FAILURE_MODES.md"
+    rows = [line for line in page.read_text().splitlines() if line.startswith("| ")]
+    rows = [line for line in rows if not line.startswith(("| ---", "| what fails"))]
+    if not rows:
+        findings.add(page, "has no rows")
+    for row in rows:
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        tests = re.findall(r"`(\w+/\w+)(?:: (\w+))?`", cells[-1])
+        if len(cells) != 6 or not tests:
+            findings.add(page, f"a row has {len(cells)} cells (6 wanted) and {len(tests)} tests: {row}")
+        for name, case in tests:
+            if not testExists(name, case):
+                findings.add(page, f"names a test that is not there: {name} {case}")
+
+
 def checkPages(findings):
     reached = {ROOT / "README.md"}
     for page in pages():
@@ -167,6 +196,7 @@ def main():
     findings = Findings()
     if sys.argv[1:] == ["pages"]:
         checkPages(findings)
+        checkFailureModes(findings)
     elif len(sys.argv) == 3 and sys.argv[1] == "commands":
         checkCommands(sys.argv[2], findings)
     else:
