@@ -126,7 +126,7 @@ TEST_F(ClusterClientTest, leavesALeaderThatHangsOnceAnotherServes) {
 }
 
 TEST_F(ClusterClientTest, refusesWhenNobodyLeads) {
-  auto answer = ask(getCall("nodes", ""), options(150_ms));
+  auto answer = ask(getCall("nodes", ""), options(3_s));
   ASSERT_FALSE(answer.ok());
   EXPECT_EQ(answer.refusal().code, RefusalCode::NO_LEADER);
   EXPECT_NE(answer.refusal().text.find("co1 (" + at(0).address() + ") is standby"),
@@ -140,7 +140,7 @@ TEST_F(ClusterClientTest, saysThatTheOutcomeIsUnknownWhenTheRequestHadBeenSent) 
     at(0).facts.stage = Stage::STANDBY;
     return FakeAnswer::of(Kind::BREAK_CONNECTION);
   };
-  auto answer = ask(scaleCall("a", 2, DryRun::NO), options(150_ms));
+  auto answer = ask(scaleCall("a", 2, DryRun::NO), options(3_s));
   ASSERT_FALSE(answer.ok());
   EXPECT_EQ(answer.refusal().code, RefusalCode::OUTCOME_UNKNOWN);
 }
