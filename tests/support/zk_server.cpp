@@ -94,7 +94,10 @@ time_t steadySeconds() {
 
 }  // namespace
 
-ZkServers::ZkServers(size_t count, Duration tick) : tick_(tick), servers_(count) {
+ZkServers::ZkServers(size_t count, Duration tick)
+    : ZkServers(count, ZkServerOptions{.tick = tick}) {}
+
+ZkServers::ZkServers(size_t count, ZkServerOptions options) : options_(options), servers_(count) {
   std::string pattern = std::filesystem::temp_directory_path() / "muster-zk-XXXXXX";
   KJ_REQUIRE(mkdtemp(pattern.data()) != nullptr, "no temporary folder", pattern.c_str());
   directory_ = pattern;
@@ -153,8 +156,8 @@ std::string ZkServers::folder(size_t server) const {
 void ZkServers::writeConfig(size_t server) const {
   ZookeeperServerOptions options;
   options.directory = folder(server);
-  options.tick = tick_;
-  options.heapMax = 192_MiB;
+  options.tick = options_.tick;
+  options.heapMax = options_.heapMax;
   options.self = server;
   for (const Server& s : servers_) {
     options.members.push_back(
@@ -171,8 +174,8 @@ void ZkServers::start(size_t server) {
   writeConfig(server);
   ZookeeperServerOptions options;
   options.directory = folder(server);
-  options.heapMax = 192_MiB;
-  options.startUp = ZookeeperStartUp::QUICK;
+  options.heapMax = options_.heapMax;
+  options.startUp = options_.startUp;
   servers_[server].pid =
       spawn(zookeeperCommand(options, findZookeeperJars().value()), folder(server) + "/server.log");
 }

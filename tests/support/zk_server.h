@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/units.h"
+#include "base/zookeeper_command.h"
 
 #include <cstdint>
 #include <string>
@@ -11,11 +12,20 @@
 
 namespace muster::support {
 
+// Tests want servers that start soon, benchmarks ones like a real ensemble's.
+struct ZkServerOptions {
+  Duration tick = 200_ms;
+  Bytes heapMax = 192_MiB;
+  ZookeeperStartUp startUp = ZookeeperStartUp::QUICK;
+};
+inline ZkServerOptions likeProduction() { return {500_ms, 1_GiB, ZookeeperStartUp::NORMAL}; }
+
 class ZkServers {
  public:
   // Starts `count` servers (1: standalone, 3: an ensemble) and waits until they serve. Throws when
   // they do not.
   explicit ZkServers(size_t count = 1, Duration tick = 200_ms);
+  ZkServers(size_t count, ZkServerOptions options);
   ~ZkServers();
   ZkServers(const ZkServers&) = delete;
   ZkServers& operator=(const ZkServers&) = delete;
@@ -53,7 +63,7 @@ class ZkServers {
   void writeConfig(size_t server) const;
 
   std::string directory_;
-  Duration tick_;
+  ZkServerOptions options_;
   std::vector<Server> servers_;
 };
 
