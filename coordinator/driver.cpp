@@ -170,6 +170,9 @@ void Driver::store(const Batch& batch, const LogPosition& position) {
     if (next.audit) changes.audit(std::move(*next.audit));
   }
   StoreBatch write = changes.take(position);
+  write.bytes = encodeBatch(batch);
+  KJ_ASSERT(chainAfter(write.bytes) == position.chain, "a batch has two encodings",
+            batch.number.value);
   parts_.store.write(write);
   committed_ = position.index;
   parts_.facts.committedIndex = committed_;

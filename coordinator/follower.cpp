@@ -53,6 +53,7 @@ void Follower::take(const failover::ReadBatch& read) {
   applyAll(read.batch, changes);
   compareHash(read.batch);
   StoreBatch write = changes.take(read.position);
+  write.bytes = read.bytes;
   store_.write(write);
   position_ = read.position;
   facts_.appliedIndex = facts_.committedIndex = position_.index;

@@ -14,9 +14,11 @@ namespace muster::coordinator {
 namespace {
 
 constexpr const char* META_KEY = "meta";
+constexpr size_t MAX_KEY_BYTES = 4096;  // of what lies in a family: longer than any key
 
-enum Family { DEFAULT, RECORDS, META, HISTORY, AUDIT, FAMILY_COUNT };
-constexpr const char* FAMILY_NAMES[] = {"default", "records", "meta", "history", "audit"};
+enum Family { DEFAULT, RECORDS, META, HISTORY, AUDIT, BATCHES, FAMILY_COUNT };
+constexpr const char* FAMILY_NAMES[] = {"default", "records", "meta",
+                                        "history", "audit",   "batches"};
 
 // A full disk, a quota that is used up, or a limit on the size of files: the same to whoever has to
 // act.
@@ -115,6 +117,13 @@ struct RocksStore::Impl {
     meta = next;
   }
 
+  void keep(rocksdb::WriteBatch& writes, BatchNumber number, const ByteString& bytes) {
+    rocksCheck(writes.Put(families[BATCHES], batchKey(number), bytes), "keep a batch", folder);
+    if (number.value <= BATCHES_KEPT) return;
+    BatchNumber old{number.value - BATCHES_KEPT};
+    rocksCheck(writes.Delete(families[BATCHES], batchKey(old)), "drop an old batch", folder);
+  }
+
   std::unique_ptr<rocksdb::Iterator> iterate(Family family) const {
     rocksdb::ReadOptions options;
     options.total_order_seek = true;
@@ -158,9 +167,29 @@ void RocksStore::write(const StoreBatch& batch) {
     rocksCheck(writes.Put(families[AUDIT], auditKey(entry.index), encodeAudit(entry)),
                "write an audit row", impl_->folder);
   }
+  if (!batch.bytes.empty()) impl_->keep(writes, batch.position.batch, batch.bytes);
   StoreMeta next = *impl_->meta;
   next.applied = batch.position;
   impl_->commit(writes, next, "write a batch");
+}
+
+void RocksStore::reset() {
+  KJ_REQUIRE(impl_->meta.has_value(), "a store must be claimed before it is reset");
+  const std::string beyondAll(MAX_KEY_BYTES, '\xff');
+  rocksdb::WriteBatch writes;
+  for (Family family : {RECORDS, HISTORY, AUDIT}) {
+    rocksCheck(writes.DeleteRange(impl_->families[family], "", beyondAll), "reset", impl_->folder);
+  }
+  impl_->commit(writes, StoreMeta{impl_->meta->cluster, impl_->meta->history, {}}, "reset");
+}
+
+std::optional<ByteString> RocksStore::batchBytes(BatchNumber number) const {
+  std::string bytes;
+  auto status =
+      impl_->db->Get(rocksdb::ReadOptions(), impl_->families[BATCHES], batchKey(number), &bytes);
+  if (status.IsNotFound()) return std::nullopt;
+  rocksCheck(status, "read a kept batch", impl_->folder);
+  return bytes;
 }
 
 void RocksStore::loadRecords(

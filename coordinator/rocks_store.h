@@ -1,6 +1,6 @@
-// The store on disk: one RocksDB with the column families records, meta, history and audit. Written
-// with the write-ahead log but without waiting for the disk: after a loss of power the log in the
-// coordination service catches it up.
+// The store on disk: one RocksDB with the column families records, meta, history, audit and
+// batches. Written with the write-ahead log but without waiting for the disk: after a loss of power
+// the log in the coordination service catches it up.
 #pragma once
 
 #include "coordinator/state_store.h"
@@ -24,6 +24,8 @@ class RocksStore final : public StateStore {
   std::optional<StoreMeta> meta() const override;
   void claim(const ClusterName& cluster, const HistoryId& history) override;
   void write(const StoreBatch& batch) override;
+  void reset() override;
+  std::optional<ByteString> batchBytes(BatchNumber number) const override;
   void loadRecords(
       std::function<void(std::string_view key, std::string_view value)> visit) const override;
   std::vector<Event> events(LogIndex after, size_t countMax) const override;

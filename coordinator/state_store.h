@@ -32,7 +32,11 @@ struct StoreBatch {
   std::vector<RecordWrite> records;
   std::vector<Event> events;
   std::vector<AuditEntry> audit;
+  ByteString bytes;  // of the batch as the log holds it; empty: not kept
 };
+
+// How many of the newest batches are kept as bytes, to be written again when the log loses them.
+constexpr uint64_t BATCHES_KEPT = 1024;
 
 // Whose store it is and how far it has come.
 struct StoreMeta {
@@ -56,6 +60,13 @@ class StateStore {
   virtual void claim(const ClusterName& cluster, const HistoryId& history) = 0;
   // Atomic. Requires a claimed store and a position behind the newest one.
   virtual void write(const StoreBatch& batch) = 0;
+
+  // Drops records, events and audit rows: the next batch written is the first one. The bytes that
+  // are kept stay, for they are the log's and not ours. Atomic. Requires a claimed store.
+  virtual void reset() = 0;
+
+  // A batch as the log holds it or held it, among the newest BATCHES_KEPT.
+  virtual std::optional<ByteString> batchBytes(BatchNumber number) const = 0;
 
   // All records, ascending by key.
   virtual void loadRecords(

@@ -67,6 +67,12 @@ std::string auditKey(LogIndex index) {
   return key;
 }
 
+std::string batchKey(BatchNumber number) {
+  std::string key;
+  appendBigEndian(key, number.value, 8);
+  return key;
+}
+
 std::string eventKey(LogIndex index, uint32_t ordinal) {
   std::string key = auditKey(index);
   appendBigEndian(key, ordinal, 4);

@@ -10,6 +10,7 @@ namespace muster::coordinator {
 
 // Big-endian, so that keys sort as numbers.
 std::string auditKey(LogIndex index);
+std::string batchKey(BatchNumber number);
 std::string eventKey(LogIndex index, uint32_t ordinal);
 
 std::string encodeMeta(const StoreMeta& meta);

@@ -167,7 +167,7 @@ ReadBatch LogReader::accept(const ByteString& bytes) {
   auto fault = judgeBatch(position_, history_, batch);
   if (fault) throwFault(fault->fault, fault->text);
   position_ = positionAfter(batch, bytes);
-  return ReadBatch{std::move(batch), position_};
+  return ReadBatch{std::move(batch), position_, bytes};
 }
 
 Co<ReadBatch> LogReader::waitNextCo(kj::Timer& timer) {

@@ -31,7 +31,8 @@ const char* nameOf(LogFault fault);
 
 struct ReadBatch {
   Batch batch;
-  LogPosition position;  // after this batch
+  LogPosition position;   // after this batch
+  ByteString bytes = {};  // as the znode holds them
 };
 
 // What is wrong with `batch` (whose znode held `bytes`) as the one after `position`; nothing when

@@ -2,12 +2,46 @@
 #include "protocol/codec.h"
 #include "protocol/codec_bytes.h"
 
+#include <endian.h>
 #include <xxhash.h>
+
+#include <array>
+#include <memory>
 
 namespace muster {
 namespace {
 
 constexpr uint32_t BATCH_FORMAT_VERSION = 1;
+constexpr uint64_t NO_CHECKSUM = ~uint64_t{0};  // of each half, while the checksum is computed
+constexpr size_t CHECKSUM_BYTES = 16;
+// Where the checksum lies in canonical bytes: behind the root's pointer and seven words of data.
+constexpr size_t CHECKSUM_AT = 8 * sizeof(capnp::word);
+
+std::array<uint64_t, 2> checksumOf(const ByteString& bytes) {
+  constexpr size_t AFTER = CHECKSUM_AT + CHECKSUM_BYTES;
+  KJ_REQUIRE(bytes.size() >= AFTER, "a batch is cut off", bytes.size());
+  const std::array<uint64_t, 2> none = {NO_CHECKSUM, NO_CHECKSUM};
+  std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state(XXH3_createState(),
+                                                                 XXH3_freeState);
+  XXH3_128bits_reset(state.get());
+  XXH3_128bits_update(state.get(), bytes.data(), CHECKSUM_AT);
+  XXH3_128bits_update(state.get(), none.data(), CHECKSUM_BYTES);
+  XXH3_128bits_update(state.get(), bytes.data() + AFTER, bytes.size() - AFTER);
+  XXH128_hash_t sum = XXH3_128bits_digest(state.get());
+  return {htole64(sum.high64), htole64(sum.low64)};
+}
+
+void putChecksum(ByteString& bytes) {
+  auto sum = checksumOf(bytes);
+  std::memcpy(bytes.data() + CHECKSUM_AT, sum.data(), CHECKSUM_BYTES);
+}
+
+// A flipped bit in a command would else be found only by whoever reads the batch after it.
+void requireChecksum(const ByteString& bytes) {
+  auto sum = checksumOf(bytes);
+  KJ_REQUIRE(std::memcmp(bytes.data() + CHECKSUM_AT, sum.data(), CHECKSUM_BYTES) == 0,
+             "the bytes of a batch are not those that were written");
+}
 
 }  // namespace
 
@@ -27,6 +61,8 @@ ByteString encodeBatch(const Batch& batch) {
   capnp::MallocMessageBuilder message;
   auto root = message.initRoot<schema::Batch>();
   root.setFormatVersion(BATCH_FORMAT_VERSION);
+  root.setChecksumHigh(NO_CHECKSUM);
+  root.setChecksumLow(NO_CHECKSUM);
   encode(batch.history, root.initHistory());
   root.setEpoch(batch.epoch.value);
   root.setNumber(batch.number.value);
@@ -44,10 +80,13 @@ ByteString encodeBatch(const Batch& batch) {
     const auto& bytes = batch.commands[i];
     commands.set(i, {reinterpret_cast<const kj::byte*>(bytes.data()), bytes.size()});
   }
-  return codec::canonicalBytes<schema::Batch>(root.asReader());
+  ByteString bytes = codec::canonicalBytes<schema::Batch>(root.asReader());
+  putChecksum(bytes);
+  return bytes;
 }
 
 Batch decodeBatch(const ByteString& bytes) {
+  requireChecksum(bytes);
   return codec::readCanonical<schema::Batch>(bytes, [](schema::Batch::Reader root) {
     if (root.getFormatVersion() != BATCH_FORMAT_VERSION) {
       KJ_UNIMPLEMENTED("the log holds a batch of a format this binary does not know",

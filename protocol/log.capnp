@@ -19,6 +19,8 @@ struct Batch {
   stateHashIndex @9 :UInt64;        # 0: no state hash in this batch
   stateHash @10 :Types.Guid;        # of the state after stateHashIndex
   commands @11 :List(Data);         # each one message Command
+  checksumHigh @12 :UInt64;         # XXH3-128 of these bytes with both halves of the checksum all ones
+  checksumLow @13 :UInt64;
 }
 
 struct Command {

@@ -140,6 +140,36 @@ TEST_P(StoreTest, keepsABatchWithItsPosition) {
   EXPECT_EQ(auditOf(store()), (std::vector<AuditEntry>{batch(1).audit[0], batch(2).audit[0]}));
 }
 
+TEST_P(StoreTest, keepsTheBytesOfTheNewestBatchesAndNoMore) {
+  store().claim(CLUSTER, HISTORY);
+  for (uint64_t number = 1; number <= BATCHES_KEPT + 3; number++) {
+    StoreBatch one = batch(number);
+    one.bytes = "bytes of " + std::to_string(number);
+    store().write(one);
+  }
+  subject->reopen();
+  EXPECT_FALSE(store().batchBytes({3}));
+  EXPECT_EQ(store().batchBytes({4}), "bytes of 4");
+  EXPECT_EQ(store().batchBytes({BATCHES_KEPT + 3}), "bytes of " + std::to_string(BATCHES_KEPT + 3));
+  EXPECT_FALSE(store().batchBytes({BATCHES_KEPT + 4}));
+}
+
+TEST_P(StoreTest, aResetDropsTheStateAndKeepsTheBytesOfTheLog) {
+  store().claim(CLUSTER, HISTORY);
+  StoreBatch one = batch(1);
+  one.bytes = "bytes";
+  store().write(one);
+  store().reset();
+  subject->reopen();
+  EXPECT_EQ(store().meta(), (StoreMeta{CLUSTER, HISTORY, {}}));
+  EXPECT_TRUE(recordsOf(store()).empty());
+  EXPECT_TRUE(store().events({0}, 10).empty());
+  EXPECT_TRUE(auditOf(store()).empty());
+  EXPECT_EQ(store().batchBytes({1}), "bytes");
+  store().write(batch(1));
+  EXPECT_EQ(store().meta()->applied, position(1));
+}
+
 TEST_P(StoreTest, givesTheNewestEventsOldestFirst) {
   store().claim(CLUSTER, HISTORY);
   for (uint64_t number : {1, 2, 30}) store().write(batch(number));

@@ -172,6 +172,15 @@ TEST(Codec, theChainFollowsEveryByte) {
   }
 }
 
+TEST(Codec, refusesABatchInWhichOneBitIsFlipped) {
+  ByteString bytes = encodeBatch(sampleBatch());
+  for (size_t bit = 0; bit < 8 * bytes.size(); bit += 13) {
+    ByteString flipped = bytes;
+    flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << (bit % 8)));
+    EXPECT_NE(kj::runCatchingExceptions([&] { (void)decodeBatch(flipped); }), nullptr) << bit;
+  }
+}
+
 TEST(Codec, refusesACutOffBatchAtEveryLength) {
   ByteString bytes = encodeBatch(sampleBatch());
   for (size_t size = 0; size < bytes.size(); size += 5) {

@@ -11,6 +11,8 @@ void MemoryDisk::losePower(size_t batches) {
   if (batches == 0) return;
   content = before[before.size() - batches];
   before.clear();
+  BatchNumber newest = content.meta ? content.meta->applied.batch : BatchNumber{};
+  kept.erase(kept.upper_bound(newest), kept.end());
 }
 
 void MemoryStore::claim(const ClusterName& cluster, const HistoryId& history) {
@@ -42,7 +44,24 @@ void MemoryStore::write(const StoreBatch& batch) {
   content.events.insert(content.events.end(), batch.events.begin(), batch.events.end());
   content.audit.insert(content.audit.end(), batch.audit.begin(), batch.audit.end());
   content.meta->applied = batch.position;
+  if (!batch.bytes.empty()) disk_.kept[batch.position.batch] = batch.bytes;
+  while (disk_.kept.size() > BATCHES_KEPT) disk_.kept.erase(disk_.kept.begin());
   disk_.writes++;
+}
+
+void MemoryStore::reset() {
+  auto& content = disk_.content;
+  KJ_REQUIRE(content.meta.has_value(), "a store must be claimed before it is reset");
+  StoreMeta claimed{content.meta->cluster, content.meta->history, {}};
+  content = {};
+  content.meta = claimed;
+  disk_.before.clear();
+}
+
+std::optional<ByteString> MemoryStore::batchBytes(BatchNumber number) const {
+  auto found = disk_.kept.find(number);
+  if (found == disk_.kept.end()) return std::nullopt;
+  return found->second;
 }
 
 void MemoryStore::loadRecords(

@@ -21,6 +21,7 @@ struct MemoryDisk {
     std::vector<AuditEntry> audit;
   };
   Content content;
+  std::map<BatchNumber, ByteString> kept;  // the newest BATCHES_KEPT
   std::vector<Content>
       before;              // content before each of the newest `unsyncedMax` batches, oldest first
   size_t unsyncedMax = 0;  // how many batches a loss of power may take
@@ -38,6 +39,8 @@ class MemoryStore final : public StateStore {
   std::optional<StoreMeta> meta() const override { return disk_.content.meta; }
   void claim(const ClusterName& cluster, const HistoryId& history) override;
   void write(const StoreBatch& batch) override;
+  void reset() override;
+  std::optional<ByteString> batchBytes(BatchNumber number) const override;
   void loadRecords(
       std::function<void(std::string_view key, std::string_view value)> visit) const override;
   std::vector<Event> events(LogIndex after, size_t countMax) const override;
