@@ -48,12 +48,15 @@ struct Contender::Impl {
   Co<bool> adopt();
   Co<Next> lookAtLine(EpochView seen);
   Co<Next> confirmLeader(EpochView seen, CandidateName leader);
-  Co<Next> takeOver(EpochView seen);
+  Co<Next> takeOver(EpochView seen, std::string oldCandidate);
+  Co<void> takeOverUnseen();
+  Co<void> tellLeader(EpochView seen, CandidateName leader);
   kj::Promise<void> reasonToLook(Next next);
   void accept(EpochView seen);
   void elected(const EpochView& ours, std::string reason);
   void removeDoubles(const std::vector<CandidateName>& line);
   CandidateInfo info() const;
+  bool isGuess(const EpochView& seen) const;
   std::string pathOf(const std::string& name) const { return paths.candidates() + "/" + name; }
 
   CoordinationSession& session;
@@ -76,6 +79,18 @@ struct Contender::Impl {
   Epoch takeoverEpoch;        // that our newest takeover would make: its answer may have been lost
   std::string takeoverWhy;
   kj::Maybe<kj::TimePoint> vacantSince;
+  // Somebody's guess that the leader of `epoch` is dead.
+  struct Guess {
+    Epoch epoch;
+    std::string why;
+    kj::TimePoint since;
+    bool tried = false;  // by what was seen before, without another look
+  };
+  kj::Maybe<Guess> guess;
+  std::vector<CandidateName> lastLine;  // as last listed
+  std::function<void(const LeaderInLine&)> leaderHandler;
+  Guid leaderTold;  // guid of the leader's candidate that the handler heard of
+  bool tookOverOnGuess = false;
   std::vector<std::string> ghosts;  // names this server shows although a write found them gone
   bool secondLook = false;
 
@@ -111,6 +126,37 @@ const kj::Maybe<EpochView>& Contender::view() const { return impl_->view; }
 
 void Contender::onView(std::function<void(const EpochView&)> handler) {
   impl_->handler = std::move(handler);
+}
+
+void Contender::onLeaderInLine(std::function<void(const LeaderInLine&)> handler) {
+  impl_->leaderHandler = std::move(handler);
+}
+
+kj::Promise<bool> Contender::proveCommit() {
+  Impl& self = *impl_;
+  KJ_IF_MAYBE (view, self.view) {
+    if (self.ownName.empty() || self.session.state() != SessionState::CONNECTED) return false;
+    std::vector<Op> ops;
+    ops.push_back(checkOp(self.paths.epoch(), view->version));
+    ops.push_back(checkOp(self.pathOf(self.ownName)));
+    return self.session.multi(std::move(ops)).then([](MultiResult&& result) {
+      return result.code == ZkCode::OK;
+    });
+  }
+  return false;
+}
+
+void Contender::guessDead(Epoch epoch, std::string why) {
+  Impl& self = *impl_;
+  if (self.campaigner == nullptr) return;
+  KJ_IF_MAYBE (known, self.guess) {
+    if (known->epoch == epoch) return;
+  }
+  self.guess = Impl::Guess{epoch, std::move(why), self.timer.now()};
+  self.lookNow = true;
+  KJ_IF_MAYBE (kick, self.kick) {
+    (*kick)->fulfill();
+  }
 }
 
 kj::Own<Leadership> Contender::lead(const Elected& elected, LogPosition end,
@@ -163,6 +209,7 @@ kj::Promise<void> Contender::Impl::reasonToLook(Next next) {
 Co<Contender::Impl::Next> Contender::Impl::look() {
   watches.clear();
   turn = nullptr;
+  co_await takeOverUnseen();
   Next next = co_await lookAtEpoch();
   if (next == Next::AGAIN && session.state() == SessionState::CONNECTED)
     co_await timer.afterDelay(PAUSE_AFTER_FAILURE);
@@ -209,7 +256,8 @@ void Contender::Impl::accept(EpochView seen) {
 
 void Contender::Impl::elected(const EpochView& ours, std::string reason) {
   KJ_IF_MAYBE (waiting, campaigner) {
-    (*waiting)->fulfill(Elected{ours, std::move(reason), takeoverSent});
+    bool onGuess = tookOverOnGuess && ours.epoch == takeoverEpoch;
+    (*waiting)->fulfill(Elected{ours, std::move(reason), takeoverSent, onGuess});
   }
   campaigner = nullptr;
 }
@@ -286,18 +334,48 @@ Co<Contender::Impl::Next> Contender::Impl::lookAtLine(EpochView seen) {
   if (listed.code != ZkCode::OK) co_return Next::AGAIN;
   std::vector<CandidateName> line = lineOf(listed.children, ghosts);
   removeDoubles(line);
+  lastLine = line;
   std::optional<CandidateName> leader = leaderIn(line, seen);
-  if (leader) co_return co_await confirmLeader(kj::mv(seen), *leader);
-  std::optional<size_t> place = placeOf(line, ownName);
+  if (leader && !isGuess(seen)) co_return co_await confirmLeader(kj::mv(seen), *leader);
+  std::optional<size_t> place = placeBehind(line, leader, ownName);
   if (!place) co_return Next::AGAIN;
   kj::TimePoint since = vacantSince.orDefault(timer.now());
+  KJ_IF_MAYBE (guessed, guess) {
+    if (leader) since = guessed->since;
+  }
   vacantSince = since;
   kj::TimePoint due = since + turnDelay(*place).nanos * kj::NANOSECONDS;
   if (timer.now() < due) {
     turn = due;
     co_return Next::WAIT;
   }
-  co_return co_await takeOver(kj::mv(seen));
+  std::string oldCandidate = leader ? leader->name : "";
+  co_return co_await takeOver(kj::mv(seen), kj::mv(oldCandidate));
+}
+
+bool Contender::Impl::isGuess(const EpochView& seen) const {
+  KJ_IF_MAYBE (guessed, guess) {
+    return guessed->epoch == seen.epoch;
+  }
+  return false;
+}
+
+// The next in line acts on a guess by what it saw last, once: the multi itself finds out whether
+// that still holds, and nothing is read before it.
+Co<void> Contender::Impl::takeOverUnseen() {
+  KJ_IF_MAYBE (guessed, guess) {
+    KJ_IF_MAYBE (seen, view) {
+      std::optional<CandidateName> leader = leaderIn(lastLine, *seen);
+      bool usable = campaigner != nullptr && !ownName.empty() && !guessed->tried && leader &&
+                    guessed->epoch == seen->epoch;
+      if (usable && placeBehind(lastLine, leader, ownName) == 0) {
+        guessed->tried = true;
+        EpochView before = *seen;
+        std::string oldCandidate = leader->name;
+        co_await takeOver(kj::mv(before), kj::mv(oldCandidate));
+      }
+    }
+  }
 }
 
 // The leader's candidate is listed. Watches it; now and then asks by a write whether it is really
@@ -308,6 +386,7 @@ Co<Contender::Impl::Next> Contender::Impl::confirmLeader(EpochView seen, Candida
   WatchResult watched = co_await session.watch(pathOf(leader.name));
   if (watched.code != ZkCode::OK) co_return Next::AGAIN;
   watches.push_back(kj::mv(watched.changed));
+  if (leaderHandler && leaderTold != leader.guid) co_await tellLeader(seen, leader);
   if (!secondLook) co_return Next::WAIT;
   std::vector<Op> ops;
   ops.push_back(checkOp(paths.epoch(), seen.version));
@@ -318,17 +397,36 @@ Co<Contender::Impl::Next> Contender::Impl::confirmLeader(EpochView seen, Candida
   co_return asked.code == ZkCode::OK ? Next::WAIT : Next::AGAIN;
 }
 
-// The leader's candidate is gone with its session, or is a ghost on this server only: nothing is
-// left to delete.
-Co<Contender::Impl::Next> Contender::Impl::takeOver(EpochView seen) {
+// Who the leader is, as a process: its candidate says it.
+Co<void> Contender::Impl::tellLeader(EpochView seen, CandidateName leader) {
+  GetResult got = co_await session.get(pathOf(leader.name));
+  if (got.code != ZkCode::OK) co_return;
+  CandidateInfo info = decodeCandidate(got.data);
+  leaderTold = leader.guid;
+  LeaderInLine told{info.coordinator, info.incarnation, FencingToken{seen.history, seen.epoch}};
+  leaderHandler(told);
+}
+
+// `oldCandidate`: the leader's, which is taken for dead; empty when it is gone with its session, or
+// is a ghost on this server only, so that nothing is left to delete.
+Co<Contender::Impl::Next> Contender::Impl::takeOver(EpochView seen, std::string oldCandidate) {
   EpochView ours = nextEpoch(seen, info(), session.sessionId());
+  bool onGuess = !oldCandidate.empty();
   takeoverWhy = takeoverReason(seen);
+  KJ_IF_MAYBE (guessed, guess) {
+    if (onGuess) takeoverWhy = guessed->why;
+  }
+  tookOverOnGuess = onGuess;
   // After a lost answer the same takeover is sent again: the first sending counts.
   if (takeoverEpoch != ours.epoch) takeoverSent = clock.steadyNow();
   takeoverEpoch = ours.epoch;
   ByteString record = encodeEpoch(ours, identity.cluster);
-  std::vector<Op> ops = takeoverOps(paths, seen, record, pathOf(ownName), "");
+  std::string oldPath = onGuess ? pathOf(oldCandidate) : "";
+  std::vector<Op> ops = takeoverOps(paths, seen, record, pathOf(ownName), oldPath);
   MultiResult result = co_await session.multi(std::move(ops));
+  bool wasGone = onGuess && result.code == ZkCode::NO_NODE && result.results.size() > 1 &&
+                 result.results[1].code == ZkCode::NO_NODE;
+  if (wasGone) ghosts.push_back(oldCandidate);
   if (result.code != ZkCode::OK) co_return Next::AGAIN;  // lost, or another won: `epoch` says which
   ours.version = result.results.at(0).version;
   accept(ours);

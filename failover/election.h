@@ -6,6 +6,7 @@
 #include "base/random.h"
 #include "failover/bootstrap.h"
 #include "failover/coordination.h"
+#include "failover/death_rules.h"
 #include "failover/epoch_view.h"
 #include "failover/leadership.h"
 #include "failover/log_reader.h"
@@ -42,6 +43,7 @@ class Contender {
     EpochView view;  // ours, with the znode version our takeover returned
     std::string reason;
     SteadyTime takeoverSent;  // no later than when the takeover was sent: the first base of leases
+    bool onGuess = false;     // the leader before was taken for dead, its session had not ended
   };
   kj::Promise<Elected> campaign();
 
@@ -49,6 +51,19 @@ class Contender {
   // change.
   const kj::Maybe<EpochView>& view() const;
   void onView(std::function<void(const EpochView&)> handler);
+
+  // Hears which coordinator stands in the line as leader, each time it is another or another's
+  // epoch. Only while this contender stands.
+  void onLeaderInLine(std::function<void(const LeaderInLine&)> handler);
+
+  // Whether we could commit just now: a multi that checks the epoch of the newest view and our own
+  // candidate. False also when its outcome is unknown.
+  kj::Promise<bool> proveCommit();
+
+  // Takes over from the leader of `epoch` although its candidate stands: at once when we are the
+  // next in line, in our turn otherwise. Without effect on any other epoch, or while we do not
+  // stand. `why` is the reason of the new leadership.
+  void guessDead(Epoch epoch, std::string why);
 
   // Turns a won election into a leadership after the caller has read the log to its end (`end`,
   // judged on this same session after the takeover).

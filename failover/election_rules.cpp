@@ -53,6 +53,13 @@ std::optional<size_t> placeOf(const std::vector<CandidateName>& line, const std:
   return static_cast<size_t>(found - line.begin());
 }
 
+std::optional<size_t> placeBehind(std::vector<CandidateName> line,
+                                  const std::optional<CandidateName>& leader,
+                                  const std::string& own) {
+  if (leader) std::erase(line, *leader);
+  return placeOf(line, own);
+}
+
 std::optional<CandidateName> leaderIn(const std::vector<CandidateName>& line,
                                       const EpochView& view) {
   if (view.leaderGuid.isNull()) return std::nullopt;

@@ -35,6 +35,11 @@ std::vector<CandidateName> lineOf(const std::vector<std::string>& names,
 // How many stand before `own`; nothing when `own` does not stand.
 std::optional<size_t> placeOf(const std::vector<CandidateName>& line, const std::string& own);
 
+// As placeOf(), in the line behind `leader`, who may stand anywhere in it.
+std::optional<size_t> placeBehind(std::vector<CandidateName> line,
+                                  const std::optional<CandidateName>& leader,
+                                  const std::string& own);
+
 // The candidate of the leader that `view` names, if it stands.
 std::optional<CandidateName> leaderIn(const std::vector<CandidateName>& line,
                                       const EpochView& view);
