@@ -1,6 +1,7 @@
 #include "coordinator/authorization.h"
 
 #include "protocol/coordinator.capnp.h"
+#include "protocol/peer.capnp.h"
 #include "protocol/worker.capnp.h"
 
 #include <kj/debug.h>
@@ -24,12 +25,14 @@ constexpr uint64_t GATE = capnp::typeId<schema::Gate>();
 constexpr uint64_t CLUSTER_API = capnp::typeId<schema::ClusterApi>();
 constexpr uint64_t WORKER_GATE = capnp::typeId<schema::WorkerGate>();
 constexpr uint64_t WORKER_SESSION = capnp::typeId<schema::WorkerSession>();
+constexpr uint64_t PEER = capnp::typeId<schema::Peer>();
 constexpr uint64_t AGENT = capnp::typeId<schema::Agent>();
 
 constexpr Permission PERMISSIONS[] = {
     {GATE, 0, "Gate.hello", ANYONE},
     {GATE, 1, "Gate.api", VIEWERS_AND_PEERS},
     {GATE, 2, "Gate.worker", WORKERS},
+    {GATE, 3, "Gate.peer", COORDINATORS},
     {CLUSTER_API, 0, "ClusterApi.plan", VIEWERS},
     {CLUSTER_API, 1, "ClusterApi.apply", OPERATORS},
     {CLUSTER_API, 2, "ClusterApi.delete", OPERATORS},
@@ -42,6 +45,8 @@ constexpr Permission PERMISSIONS[] = {
     {CLUSTER_API, 9, "ClusterApi.logs", VIEWERS},
     {CLUSTER_API, 10, "ClusterApi.adminStatus", VIEWERS_AND_PEERS},
     {CLUSTER_API, 11, "ClusterApi.stepDown", ADMINS},
+    {PEER, 0, "Peer.heartbeat", COORDINATORS},
+    {PEER, 1, "Peer.suspects", COORDINATORS},
     {WORKER_GATE, 0, "WorkerGate.attach", WORKERS},
     {WORKER_SESSION, 0, "WorkerSession.heartbeat", WORKERS},
     {AGENT, 0, "Agent.obey", COORDINATORS},

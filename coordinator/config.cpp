@@ -28,6 +28,10 @@ ConfigSchema makeSchema() {
       configKey(
           "zookeeper.session_timeout", DURATION, "1s",
           "How long after its end a leader is taken for dead. The service rounds it up to ticks."),
+      configChoice(
+          "failover.guess", "on", {"on", "off"},
+          "Whether a leader that broke its connections, fell silent or is cut off from ZooKeeper "
+          "is replaced before its session ends. Off: only then."),
       configKey("rpc.listen", STRING, "0.0.0.0:7401",
                 "Where workers, clients and coordinators connect."),
       configKey(
@@ -91,6 +95,7 @@ Result<CoordinatorConfig> coordinatorConfig(const ConfigTable& table) {
   for (const ConfigTable& peer : table.tables("peers")) {
     config.peers.push_back({CoordinatorId{peer.text("id")}, peer.text("address")});
   }
+  config.guessDeath = table.text("failover.guess") == "on";
   config.logLevel = *parseLogLevel(table.text("log.level"));
   config.logFormat = *parseLogFormat(table.text("log.format"));
   auto names = checkNames(config);

@@ -6,16 +6,12 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "base/tls_transport.h"
+#include "coordinator/environment.h"
 
 #include <string>
 #include <vector>
 
 namespace muster::coordinator {
-
-struct PeerAddress {
-  CoordinatorId id;
-  std::string address;  // "10.0.0.2:7401"
-};
 
 struct CoordinatorConfig {
   ClusterName cluster;
@@ -28,6 +24,7 @@ struct CoordinatorConfig {
   std::string rpcAdvertised;  // empty: where it listens
   std::string httpListen;     // empty: no HTTP port
   std::vector<PeerAddress> peers;
+  bool guessDeath = true;
   TlsFiles tls;
   LogLevel logLevel = LogLevel::INFO;
   LogFormat logFormat = LogFormat::TEXT;

@@ -2,6 +2,7 @@
 
 #include "base/backoff.h"
 #include "base/kj_time.h"
+#include "protocol/codec.h"
 
 #include <kj/debug.h>
 
@@ -31,6 +32,7 @@ Coordinator::Coordinator(CoordinatorEnvironment environment, CoordinatorSettings
       freshAt_(environment.clock.steadyNow()),
       server_(environment.timer, [this](const RpcPeer& peer) { return bootstrapFor(peer); }),
       stopped_(kj::newPromiseAndFulfiller<void>()) {
+  deathWatch_ = makeDeathWatch();
   follower_.onEvents([this](const std::vector<Event>& events) {
     if (onEvents_) onEvents_(events);
   });
@@ -49,6 +51,13 @@ kj::Promise<std::string> Coordinator::start() {
         if (settings_.rpcAdvertised.empty()) settings_.rpcAdvertised = listener_->address();
         return listener_->address();
       });
+}
+
+kj::Own<DeathWatch> Coordinator::makeDeathWatch() {
+  auto sawToken = [this](const FencingToken& token, const CoordinatorId& from) {
+    takeToken(token, "coordinator " + from.value + " knows");
+  };
+  return kj::heap<DeathWatch>(DeathWatch::Parts{environment_, settings_, facts_, sawToken});
 }
 
 kj::Promise<void> Coordinator::run() { return runCo(); }
@@ -96,7 +105,7 @@ SessionRole::Parts Coordinator::roleParts() {
                                        settings_.rpcAdvertised};
   return SessionRole::Parts{kj::mv(leading), kj::mv(identity),
                             [this](const failover::EpochView& view) { tookView(view); },
-                            [this] { freshAt_ = environment_.clock.steadyNow(); }};
+                            [this] { freshAt_ = environment_.clock.steadyNow(); }, *deathWatch_};
 }
 
 void Coordinator::tookView(const failover::EpochView& view) {
@@ -161,13 +170,16 @@ Duration Coordinator::extendLease(const NodeName& node) {
 }
 
 void Coordinator::sawToken(const FencingToken& token, const NodeName& from) {
+  takeToken(token, "node " + from.value + " has obeyed");
+}
+
+void Coordinator::takeToken(const FencingToken& token, const std::string& from) {
   if (token <= known_) return;
   known_ = token;
   KJ_IF_MAYBE (leading, leadership()) {
     if (leading->token() < token) {
       facts_.fencedAttempts++;
-      leading->resign("node " + from.value + " has obeyed epoch " +
-                      std::to_string(token.epoch.value) + " of history " +
+      leading->resign(from + " epoch " + std::to_string(token.epoch.value) + " of history " +
                       std::to_string(token.history.number) + ", which is above ours");
     }
   }
@@ -230,8 +242,11 @@ void Coordinator::onEvents(std::function<void(const std::vector<Event>&)> handle
 capnp::Capability::Client Coordinator::bootstrapFor(const RpcPeer& peer) {
   WorkerGateParts worker{*this, registry_, [this](RpcConnectionId id) { server_.close(id); },
                          environment_.logger};
+  PeerGateParts peers{
+      [this](schema::PeerState::Builder state) { describe(state); },
+      [this](const failover::LeaderInLine& leader) { return deathWatch_->suspects(leader); }};
   return makeGate(peer, {[this](schema::ServerInfo::Builder info) { describe(info); }, makeApi_,
-                         kj::mv(worker)});
+                         kj::mv(worker), kj::mv(peers)});
 }
 
 void Coordinator::describe(schema::ServerInfo::Builder info) {
@@ -256,6 +271,20 @@ void Coordinator::describe(schema::ServerInfo::Builder info) {
   info.setStateHashIndex(state().applied.value);
   info.initStateHash().setHigh(state().hash().high);
   info.getStateHash().setLow(state().hash().low);
+}
+
+void Coordinator::describe(schema::PeerState::Builder state) {
+  state.setCoordinator(settings_.id.value.c_str());
+  encode(incarnation_, state.initIncarnation());
+  encode(known_, state.initToken());
+  KJ_IF_MAYBE (leading, leadership()) {
+    // Before it serves, a leader may have no check to show yet.
+    if (!leading->serving()) return;
+    Duration age = environment_.clock.steadyNow() - leading->leadership().lastCommittedCheckSent();
+    encode(leading->token(), state.getToken());
+    state.setServing(true);
+    state.setCheckAgeMs(static_cast<uint32_t>(std::min<int64_t>(age.millis(), UINT32_MAX)));
+  }
 }
 
 }  // namespace muster::coordinator

@@ -4,6 +4,7 @@
 
 #include "base/rpc.h"
 #include "coordinator/coordinator_facts.h"
+#include "coordinator/death_watch.h"
 #include "coordinator/environment.h"
 #include "coordinator/follower.h"
 #include "coordinator/gate.h"
@@ -86,11 +87,14 @@ class Coordinator final : public WorkerAuthority {
   Co<void> runCo();
   kj::Promise<kj::Maybe<kj::Exception>> runSession();
   SessionRole::Parts roleParts();
+  kj::Own<DeathWatch> makeDeathWatch();
   Co<void> shutDownCo();
   Co<Result<ModelManifest>> ensureModelCo(std::string source);
   kj::Maybe<Leading&> leadership();
   capnp::Capability::Client bootstrapFor(const RpcPeer& peer);
   void describe(schema::ServerInfo::Builder info);
+  void describe(schema::PeerState::Builder state);
+  void takeToken(const FencingToken& token, const std::string& from);
   void tookView(const failover::EpochView& view);
 
   CoordinatorEnvironment environment_;
@@ -108,6 +112,7 @@ class Coordinator final : public WorkerAuthority {
   FencingToken known_;
   SteadyTime freshAt_;
   bool leaving_ = false;
+  kj::Own<DeathWatch> deathWatch_;
   kj::Own<SessionRole> role_;
   RpcServer server_;
   kj::Own<Listener> listener_;

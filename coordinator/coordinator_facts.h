@@ -42,6 +42,8 @@ struct CoordinatorFacts {
   LogIndex committedIndex;  // newest that is committed and in the store
   uint64_t fencedAttempts =
       0;  // appends, checks, orders, answers given up or refused: epoch or session over
+  uint64_t guessTakeovers = 0;    // elections won before the old leader's session had ended
+  uint64_t wrongGuesses = 0;      // of them, those whose leader turned out to live
   uint64_t rejectedCommands = 0;  // accepted by decide and rejected by apply: a bug, alarmed
   uint64_t appliedBatches = 0;
   uint64_t ordersSent = 0;

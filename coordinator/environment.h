@@ -12,15 +12,23 @@
 #include <kj/timer.h>
 
 #include <string>
+#include <vector>
 
 namespace muster::coordinator {
+
+struct PeerAddress {
+  CoordinatorId id;
+  std::string address;  // "10.0.0.2:7401"
+};
 
 struct CoordinatorSettings {
   ClusterName cluster;
   CoordinatorId id;
-  std::string rpcListen;      // "0.0.0.0:7401"
-  std::string rpcAdvertised;  // how others reach it; empty: where it listens
-  std::string version;        // of the binary, for hello
+  std::string rpcListen;                // "0.0.0.0:7401"
+  std::string rpcAdvertised;            // how others reach it; empty: where it listens
+  std::string version;                  // of the binary, for hello
+  std::vector<PeerAddress> peers = {};  // all configured coordinators, this one too
+  bool guessDeath = true;               // else a leader is replaced only when its session ends
 };
 
 // All borrowed; they outlive the coordinator.

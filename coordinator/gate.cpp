@@ -26,6 +26,11 @@ class Gate final : public Authorized<schema::Gate> {
     return kj::READY_NOW;
   }
 
+  kj::Promise<void> peer(PeerContext context) override {
+    context.getResults().setPeer(makePeerGate(caller(), logger(), parts_.peer));
+    return kj::READY_NOW;
+  }
+
  private:
   RpcPeer peer_;
   GateParts parts_;

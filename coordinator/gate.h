@@ -3,6 +3,7 @@
 #pragma once
 
 #include "coordinator/authorization.h"
+#include "coordinator/peer_gate.h"
 #include "coordinator/worker_gate.h"
 #include "protocol/coordinator.capnp.h"
 
@@ -17,6 +18,7 @@ struct GateParts {
   std::function<void(schema::ServerInfo::Builder)> describe;
   ApiFactory makeApi;  // empty: this coordinator serves workers only
   WorkerGateParts worker;
+  PeerGateParts peer;
 };
 
 schema::Gate::Client makeGate(const RpcPeer& peer, GateParts parts);

@@ -25,6 +25,8 @@ SessionRole::SessionRole(Parts parts, kj::Own<failover::CoordinationSession> ses
   tasks_.add(watchSession());
 }
 
+SessionRole::~SessionRole() noexcept(false) { parts_.deathWatch.leave(); }
+
 kj::Promise<void> SessionRole::run() { return runCo(); }
 
 kj::Maybe<Leading&> SessionRole::leading() {
@@ -51,9 +53,11 @@ Co<void> SessionRole::runCo() {
   contender_ =
       kj::heap<Contender>(*session_, env().timer, env().clock, env().random, parts_.identity);
   contender_->onView([this](const EpochView& newer) { parts_.onView(newer); });
+  parts_.deathWatch.serve(*contender_, *session_);
 
   Contender::Elected elected = co_await contender_->campaign().exclusiveJoin(tail().asPromise());
   facts().stage = Stage::ELECTED;
+  parts_.deathWatch.won(elected);
   facts().elections++;
   parts_.onView(elected.view);
   env().logger.info("elected", {{"epoch", elected.view.epoch}, {"reason", elected.reason}});

@@ -5,6 +5,7 @@
 
 #include "base/co.h"
 #include "base/tasks.h"
+#include "coordinator/death_watch.h"
 #include "coordinator/leading.h"
 #include "failover/election.h"
 #include "failover/log_reader.h"
@@ -20,8 +21,10 @@ class SessionRole {
     failover::ContenderIdentity identity;
     std::function<void(const failover::EpochView&)> onView;
     std::function<void()> onFresh;  // this was the newest state just now
+    DeathWatch& deathWatch;
   };
   SessionRole(Parts parts, kj::Own<failover::CoordinationSession> session);
+  ~SessionRole() noexcept(false);
   KJ_DISALLOW_COPY(SessionRole);
 
   // Never resolves. Rejected with DISCONNECTED when the session or the leadership is over, which is

@@ -4,6 +4,7 @@
 
 using Cxx = import "/capnp/c++.capnp";
 using Types = import "types.capnp";
+using Peer = import "peer.capnp";
 using Worker = import "worker.capnp";
 $Cxx.namespace("muster::schema");
 
@@ -11,6 +12,7 @@ interface Gate {                    # bootstrap of the coordinator's RPC port; k
   hello @0 () -> (info :ServerInfo);
   api @1 () -> (api :ClusterApi);
   worker @2 () -> (gate :Worker.WorkerGate);
+  peer @3 () -> (peer :Peer.Peer);
 }
 
 struct ServerInfo {

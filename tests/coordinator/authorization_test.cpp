@@ -3,6 +3,7 @@
 #include "coordinator/authorization.h"
 
 #include "protocol/coordinator.capnp.h"
+#include "protocol/peer.capnp.h"
 #include "protocol/worker.capnp.h"
 
 #include <capnp/schema.h>
@@ -21,6 +22,7 @@ namespace {
 std::map<std::string, capnp::InterfaceSchema> interfaces() {
   return {{"Gate", capnp::Schema::from<schema::Gate>()},
           {"ClusterApi", capnp::Schema::from<schema::ClusterApi>()},
+          {"Peer", capnp::Schema::from<schema::Peer>()},
           {"WorkerGate", capnp::Schema::from<schema::WorkerGate>()},
           {"WorkerSession", capnp::Schema::from<schema::WorkerSession>()},
           {"Agent", capnp::Schema::from<schema::Agent>()}};
@@ -53,6 +55,9 @@ const std::map<std::string, Roles> EXPECTED = {
     {"Gate.hello", Roles(std::begin(ALL_ROLES), std::end(ALL_ROLES))},
     {"Gate.api", HUMANS_AND_PEERS},
     {"Gate.worker", {Role::WORKER}},
+    {"Gate.peer", {Role::COORDINATOR}},
+    {"Peer.heartbeat", {Role::COORDINATOR}},
+    {"Peer.suspects", {Role::COORDINATOR}},
     {"ClusterApi.plan", HUMANS},
     {"ClusterApi.apply", CHANGERS},
     {"ClusterApi.delete", CHANGERS},
@@ -74,6 +79,7 @@ const std::map<std::string, Roles> EXPECTED = {
 
 TEST(Authorization, knowsEveryInterfaceOfTheSchemas) {
   std::set<std::string> inFiles = interfacesInFile("coordinator.capnp");
+  inFiles.merge(interfacesInFile("peer.capnp"));
   inFiles.merge(interfacesInFile("worker.capnp"));
   std::set<std::string> known;
   for (const auto& [name, schema] : interfaces()) known.insert(name);

@@ -36,8 +36,9 @@ std::string quotedList(const std::vector<std::string>& texts) {
 }  // namespace
 
 CoordinatorProcesses::CoordinatorProcesses(const ClusterName& cluster,
-                                           const std::vector<std::string>& zookeeper, size_t count)
-    : cluster_(cluster) {
+                                           const std::vector<std::string>& zookeeper, size_t count,
+                                           Duration session)
+    : cluster_(cluster), session_(session) {
   createCa(folder_.path(), cluster);
   std::ofstream(folder_ / "digest") << "muster:a secret of tests\n";
   for (size_t i = 0; i < count; i++) {
@@ -82,7 +83,7 @@ void CoordinatorProcesses::writeConfig(const Member& member,
   file << "cluster = \"" << cluster_.value << "\"\nid = \"" << member.id << "\"\n"
        << "data_dir = \"" << (folder_ / (member.id + "-data")) << "\"\n"
        << "[zookeeper]\nservers = " << quotedList(zookeeper) << "\ndigest_file = \""
-       << (folder_ / "digest") << "\"\nsession_timeout = \"1s\"\n"
+       << (folder_ / "digest") << "\"\nsession_timeout = \"" << session_.millis() << "ms\"\n"
        << "[rpc]\nlisten = \"127.0.0.1:" << member.port << "\"\n"
        << "[http]\nlisten = \"127.0.0.1:0\"\n"
        << "[tls]\nca = \"" << (folder_ / "ca.crt") << "\"\ncertificate = \""

@@ -5,6 +5,7 @@
 #include "base/ids.h"
 #include "base/tls_transport.h"
 #include "base/transport.h"
+#include "base/units.h"
 #include "tests/base/temporary_folder.h"
 #include "tests/support/child_program.h"
 
@@ -19,7 +20,7 @@ class CoordinatorProcesses {
  public:
   // Makes authority, certificates and configurations for co1 ... co<count>; starts nothing.
   CoordinatorProcesses(const ClusterName& cluster, const std::vector<std::string>& zookeeper,
-                       size_t count);
+                       size_t count, Duration session = 1_s);
   ~CoordinatorProcesses();
   CoordinatorProcesses(const CoordinatorProcesses&) = delete;
   CoordinatorProcesses& operator=(const CoordinatorProcesses&) = delete;
@@ -49,6 +50,7 @@ class CoordinatorProcesses {
 
   ClusterName cluster_;
   TemporaryFolder folder_;
+  Duration session_;
   std::vector<Member> members_;
 };
 

@@ -1,0 +1,190 @@
+#include "coordinator/death_watch.h"
+
+#include "base/kj_time.h"
+
+#include <algorithm>
+
+namespace muster::coordinator {
+namespace {
+
+constexpr Duration LOOK_INTERVAL = 50_ms;
+// Who cannot commit a check within this is itself cut off, or nothing can be won by a takeover.
+constexpr Duration OWN_CHECK_DEADLINE = 150_ms;
+constexpr Duration ASK_DEADLINE = 100_ms;
+constexpr Duration CONFIRM_AGAIN = 100_ms;
+
+using failover::LeaderInLine;
+using failover::Suspicion;
+
+}  // namespace
+
+DeathWatch::DeathWatch(Parts parts)
+    : parts_(kj::mv(parts)), confirmation_("guess of death"), tasks_("peers") {
+  if (!parts_.settings.guessDeath) return;
+  for (const PeerAddress& peer : parts_.settings.peers) {
+    if (peer.id == parts_.settings.id) continue;
+    size_t place = links_.size();
+    links_.push_back(
+        kj::heap<PeerLink>(parts_.env, peer, [this, place] { heard(*links_[place]); }));
+    tasks_.add(links_.back()->run());
+  }
+  if (!links_.empty()) tasks_.add(watchLoop());
+}
+
+void DeathWatch::serve(failover::Contender& contender, failover::CoordinationSession& session) {
+  if (links_.empty()) return;
+  contender_ = contender;
+  guessed_ = std::nullopt;
+  session_ = session;
+  contender.onLeaderInLine([this](const LeaderInLine& leader) {
+    leader_ = leader;
+    heardLeader_ = false;
+    saidAlone_ = false;
+    look();
+  });
+}
+
+void DeathWatch::leave() {
+  contender_ = nullptr;
+  session_ = nullptr;
+  leader_ = std::nullopt;
+  confirming_ = false;
+  confirmation_.clear();
+}
+
+void DeathWatch::won(const failover::Contender::Elected& elected) {
+  leader_ = std::nullopt;
+  if (!elected.onGuess || !guessed_) return;
+  KJ_IF_MAYBE (session, session_) {
+    parts_.facts.guessTakeovers++;
+    histories_[guessed_->id].tookOver(guessed_->incarnation, parts_.env.clock.steadyNow(),
+                                      session->health().timeoutGranted);
+  }
+}
+
+// Also notices when this loop is late: then we may have missed what the peers said meanwhile.
+Co<void> DeathWatch::watchLoop() {
+  for (;;) {
+    SteadyTime due = parts_.env.clock.steadyNow() + LOOK_INTERVAL;
+    co_await parts_.env.timer.afterDelay(toKj(LOOK_INTERVAL));
+    if (parts_.env.clock.steadyNow() - due > failover::LOOP_LATE) {
+      for (auto& link : links_) link->ownLoopWasLate();
+    }
+    look();
+  }
+}
+
+void DeathWatch::heard(PeerLink& link) {
+  const failover::Hearing& hearing = link.hearing();
+  if (hearing.connectedTo && hearing.newest) {
+    parts_.sawToken(hearing.newest->token, link.id());
+    auto history = histories_.find(link.id());
+    if (history != histories_.end() &&
+        history->second.heard(*hearing.connectedTo, parts_.env.clock.steadyNow())) {
+      parts_.facts.wrongGuesses++;
+      parts_.env.logger.warn("a leader was taken for dead and lives", {{"peer", link.id()}});
+    }
+  }
+  look();
+}
+
+Suspicion DeathWatch::suspicionOf(const LeaderInLine& leader) {
+  KJ_IF_MAYBE (link, linkTo(leader.id)) {
+    SteadyTime now = parts_.env.clock.steadyNow();
+    auto history = histories_.find(leader.id);
+    if (history != histories_.end() && !history->second.mayGuess(now)) return Suspicion::NONE;
+    return failover::judge(link->hearing(), leader, now);
+  }
+  return Suspicion::NONE;
+}
+
+bool DeathWatch::suspects(const LeaderInLine& leader) {
+  return suspicionOf(leader) != Suspicion::NONE;
+}
+
+void DeathWatch::look() {
+  if (!leader_ || contender_ == nullptr) return;
+  noteHeard(*leader_);
+  Suspicion suspicion = suspicionOf(*leader_);
+  if (suspicion == Suspicion::NONE) return;
+  if (!failover::needsMajority(suspicion)) return act(*leader_, suspicion);
+  if (confirming_) return;
+  confirming_ = true;
+  LeaderInLine leader = *leader_;
+  confirmation_.add(confirm(kj::mv(leader)).asPromise());
+}
+
+// Once per leader: from here on it can be missed.
+void DeathWatch::noteHeard(const LeaderInLine& leader) {
+  KJ_IF_MAYBE (link, linkTo(leader.id)) {
+    if (heardLeader_ || link->hearing().connectedTo != leader.incarnation) return;
+    heardLeader_ = true;
+    parts_.env.logger.info("watches the leader",
+                           {{"leader", leader.id}, {"epoch", leader.token.epoch}});
+  }
+}
+
+// Whether we can commit a check ourselves, and soon.
+kj::Promise<bool> DeathWatch::ableToCommit() {
+  KJ_IF_MAYBE (contender, contender_) {
+    auto late = parts_.env.timer.afterDelay(toKj(OWN_CHECK_DEADLINE)).then([] { return false; });
+    return contender->proveCommit().exclusiveJoin(kj::mv(late));
+  }
+  return false;
+}
+
+// Silence is judged by a majority, each of whom hears nothing; we ourselves must be able to commit.
+Co<void> DeathWatch::confirm(LeaderInLine leader) {
+  bool able = co_await ableToCommit();
+  // A leader whose check was stuck together with ours may have committed one meanwhile.
+  if (able) {
+    KJ_IF_MAYBE (link, linkTo(leader.id)) {
+      if (suspicionOf(leader) == Suspicion::STALE) co_await link->hearNow(ASK_DEADLINE);
+    }
+  }
+  if (able && suspicionOf(leader) != Suspicion::NONE) {
+    size_t agreeing = co_await askPeers(leader);
+    Suspicion suspicion = suspicionOf(leader);
+    bool agreed = failover::isMajority(agreeing, parts_.settings.peers.size());
+    if (suspicion != Suspicion::NONE && leader_ == leader) {
+      if (agreed) {
+        act(leader, suspicion);
+      } else if (!std::exchange(saidAlone_, true)) {
+        parts_.env.logger.info("no majority suspects the leader",
+                               {{"why", failover::guessReason(suspicion, leader.id)}});
+      }
+    }
+  }
+  co_await parts_.env.timer.afterDelay(toKj(CONFIRM_AGAIN));
+  confirming_ = false;
+}
+
+// How many suspect `leader`, we included.
+Co<size_t> DeathWatch::askPeers(LeaderInLine leader) {
+  kj::Vector<kj::Promise<bool>> asked;
+  for (auto& link : links_) {
+    if (link->id() != leader.id) asked.add(link->suspects(leader, ASK_DEADLINE));
+  }
+  auto answers = co_await kj::joinPromises(asked.releaseAsArray());
+  co_return 1 + static_cast<size_t>(std::count(answers.begin(), answers.end(), true));
+}
+
+void DeathWatch::act(const LeaderInLine& leader, Suspicion suspicion) {
+  if (guessed_ == leader) return;
+  guessed_ = leader;
+  std::string why = failover::guessReason(suspicion, leader.id);
+  parts_.env.logger.info("the leader is taken for dead",
+                         {{"why", why}, {"epoch", leader.token.epoch}});
+  KJ_IF_MAYBE (contender, contender_) {
+    contender->guessDead(leader.token.epoch, why);
+  }
+}
+
+kj::Maybe<PeerLink&> DeathWatch::linkTo(const CoordinatorId& id) {
+  for (auto& link : links_) {
+    if (link->id() == id) return *link;
+  }
+  return nullptr;
+}
+
+}  // namespace muster::coordinator

@@ -1,0 +1,20 @@
+// The door for the other coordinators.
+#pragma once
+
+#include "coordinator/authorization.h"
+#include "failover/death_rules.h"
+#include "protocol/peer.capnp.h"
+
+#include <functional>
+
+namespace muster::coordinator {
+
+struct PeerGateParts {
+  std::function<void(schema::PeerState::Builder)> describe;
+  std::function<bool(const failover::LeaderInLine&)> suspects;
+};
+
+// The capability for one peer's connection.
+schema::Peer::Client makePeerGate(PeerIdentity caller, Logger logger, PeerGateParts parts);
+
+}  // namespace muster::coordinator

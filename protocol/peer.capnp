@@ -1,0 +1,28 @@
+@0x9be2f0c41d7a6835;
+# Between coordinators: who lives, and who hears the leader. Nothing here decides who leads; a guess of death only
+# starts a takeover sooner.
+
+using Cxx = import "/capnp/c++.capnp";
+using Types = import "types.capnp";
+$Cxx.namespace("muster::schema");
+
+interface Peer {                    # for role coordinator only
+  # Asked each 100 ms, answered at once.
+  heartbeat @0 () -> (state :PeerState);
+  # Whether the coordinator asked suspects this leader too: silent, or cut off from the coordination service.
+  suspects @1 (leader :Leader) -> (suspects :Bool);
+}
+
+struct PeerState {
+  coordinator @0 :Text;
+  incarnation @1 :Types.Guid;       # drawn at each start of the process
+  token @2 :Types.FencingToken;     # highest it knows
+  serving @3 :Bool;                 # as leader of that epoch
+  checkAgeMs @4 :UInt32;            # since its last committed check of the epoch was sent; only while serving
+}
+
+struct Leader {
+  coordinator @0 :Text;
+  incarnation @1 :Types.Guid;
+  token @2 :Types.FencingToken;     # that it leads in
+}
