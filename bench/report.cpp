@@ -90,7 +90,14 @@ bool Report::ok() const {
 
 std::string Report::line() const {
   nlohmann::ordered_json json = {{"name", name_}};
-  for (const auto& [field, value] : figures_) json[field] = number(value);
+  for (const auto& [field, value] : figures_) {
+    const auto dot = field.find('.');
+    if (dot == std::string::npos) {
+      json[field] = number(value);
+    } else {
+      json[field.substr(0, dot)][field.substr(dot + 1)] = number(value);
+    }
+  }
   json["budget"] = nlohmann::ordered_json::object();
   for (const auto& [field, bound] : budgets_) json["budget"][field] = bound.text;
   json["ok"] = ok();

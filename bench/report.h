@@ -23,9 +23,9 @@ class Report {
  public:
   explicit Report(std::string name) : name_(std::move(name)) {}
 
-  // A measured number. What was not measured is left out, never zero; a number that is not finite
-  // counts as not measured. Setting a field twice is a mistake of the benchmark and throws a
-  // kj::Exception.
+  // A measured number; "parts.elected_ms" becomes field `elected_ms` of the object `parts`. What
+  // was not measured is left out, never zero; a number that is not finite counts as not measured.
+  // Setting a field twice is a mistake of the benchmark and throws a kj::Exception.
   Report& figure(const std::string& field, double value);
 
   // What `field` must satisfy: "<= 25", ">= 200000", "< 1", "> 0" or "== 0". Throws on any other

@@ -66,6 +66,8 @@ Co<void> SessionRole::runCo() {
                          // us
 #endif
   facts().stage = Stage::CAUGHT_UP;
+  env().logger.info("caught up",
+                    {{"epoch", elected.view.epoch}, {"index", follower().position().index}});
 
   auto times = [this] {
     return failover::BatchTimes{parts_.leading.clusterClock.now(), env().clock.wallNow()};

@@ -26,6 +26,13 @@ TEST(Report, isOneJsonLineWithFiguresBudgetsAndMachine) {
   EXPECT_GT(json["machine"]["memory_bytes"], 1 << 20);
 }
 
+TEST(Report, gathersTheFieldsOfAnObject) {
+  Report report("failover");
+  report.figure("parts.elected_ms", 2).figure("p50_ms", 11.5).figure("parts.caught_up_ms", 3.5);
+  const auto json = nlohmann::json::parse(report.line());
+  EXPECT_EQ(json["parts"], nlohmann::json({{"elected_ms", 2}, {"caught_up_ms", 3.5}}));
+}
+
 TEST(Report, isOkOnlyWhenEveryBudgetedFieldWasMeasuredAndMet) {
   struct Case {
     const char* name;
