@@ -98,7 +98,7 @@ class FakeApi final : public schema::ClusterApi::Server {
 
  private:
   template <class Context>
-  kj::Promise<void> handle(Context& context, std::string method, std::string text);
+  kj::Promise<void> handle(Context& context, const std::string& method, const std::string& text);
 
   FakeCoordinator& owner_;
 };
@@ -115,7 +115,7 @@ class FakeCoordinator {
         server_(loop.timer(),
                 [this](const RpcPeer& peer) -> capnp::Capability::Client {
                   lastConnection = peer.connection;
-                  return schema::Gate::Client(kj::heap<Gate>(*this));
+                  return kj::heap<Gate>(*this);
                 }),
         listener_(transport_->listen("127.0.0.1:0", server_.acceptor()).wait(loop.waitScope())) {
     facts.coordinator = CoordinatorId{std::move(id)};
@@ -169,10 +169,11 @@ class FakeCoordinator {
 };
 
 template <class Context>
-kj::Promise<void> FakeApi::handle(Context& context, std::string method, std::string text) {
+kj::Promise<void> FakeApi::handle(Context& context, const std::string& method,
+                                  const std::string& text) {
   auto params = context.getParams();
-  SeenCall call{.method = std::move(method),
-                .text = std::move(text),
+  SeenCall call{.method = method,
+                .text = text,
                 .request = decode(params.getHeader().getRequest()),
                 .lastIndex = {params.getHeader().getLastIndex()}};
   if constexpr (requires { params.getOptions(); }) {
