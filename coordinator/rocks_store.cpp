@@ -5,6 +5,7 @@
 #include <kj/debug.h>
 #include <rocksdb/db.h>
 #include <rocksdb/options.h>
+#include <rocksdb/snapshot.h>
 #include <rocksdb/write_batch.h>
 
 #include <algorithm>
@@ -14,7 +15,7 @@ namespace muster::coordinator {
 namespace {
 
 constexpr const char* META_KEY = "meta";
-constexpr size_t MAX_KEY_BYTES = 4096;  // of what lies in a family: longer than any key
+const std::string BEYOND_ALL_KEYS(4096, '\xff');  // longer than any key of a family
 
 enum Family { DEFAULT, RECORDS, META, HISTORY, AUDIT, BATCHES, FAMILY_COUNT };
 constexpr const char* FAMILY_NAMES[] = {"default", "records", "meta",
@@ -52,7 +53,7 @@ void rocksCheck(const rocksdb::Status& status, const char* what, const std::stri
 }
 
 rocksdb::Slice slice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
-std::string_view view(const rocksdb::Slice& bytes) { return {bytes.data(), bytes.size()}; }
+std::string_view bytesOf(const rocksdb::Slice& bytes) { return {bytes.data(), bytes.size()}; }
 
 rocksdb::Options dbOptions() {
   rocksdb::Options options;
@@ -124,9 +125,30 @@ struct RocksStore::Impl {
     rocksCheck(writes.Delete(families[BATCHES], batchKey(old)), "drop an old batch", folder);
   }
 
-  std::unique_ptr<rocksdb::Iterator> iterate(Family family) const {
+  // Into `writes`: an empty store that nobody claimed.
+  void erase(rocksdb::WriteBatch& writes) {
+    for (Family family : {RECORDS, HISTORY, AUDIT}) {
+      rocksCheck(writes.DeleteRange(families[family], "", BEYOND_ALL_KEYS), "erase", folder);
+    }
+    rocksCheck(writes.Delete(families[META], META_KEY), "erase", folder);
+  }
+
+  void put(rocksdb::WriteBatch& writes, const Event& event) {
+    rocksCheck(
+        writes.Put(families[HISTORY], eventKey(event.index, event.ordinal), encodeEvent(event)),
+        "write an event", folder);
+  }
+  void put(rocksdb::WriteBatch& writes, const AuditEntry& entry) {
+    rocksCheck(writes.Put(families[AUDIT], auditKey(entry.index), encodeAudit(entry)),
+               "write an audit row", folder);
+  }
+
+  // Without `snapshot`: of what is there now.
+  std::unique_ptr<rocksdb::Iterator> iterate(Family family,
+                                             const rocksdb::Snapshot* snapshot = nullptr) const {
     rocksdb::ReadOptions options;
     options.total_order_seek = true;
+    options.snapshot = snapshot;
     return std::unique_ptr<rocksdb::Iterator>(db->NewIterator(options, families[family]));
   }
 };
@@ -143,6 +165,7 @@ void RocksStore::claim(const ClusterName& cluster, const HistoryId& history) {
     return;
   }
   rocksdb::WriteBatch writes;
+  impl_->erase(writes);  // what a replacement that was not finished has left
   impl_->commit(writes, StoreMeta{cluster, history, {}}, "claim");
 }
 
@@ -158,15 +181,8 @@ void RocksStore::write(const StoreBatch& batch) {
                       : writes.Delete(families[RECORDS], slice(record.key));
     rocksCheck(status, "write a record", impl_->folder);
   }
-  for (const Event& event : batch.events) {
-    rocksCheck(
-        writes.Put(families[HISTORY], eventKey(event.index, event.ordinal), encodeEvent(event)),
-        "write an event", impl_->folder);
-  }
-  for (const AuditEntry& entry : batch.audit) {
-    rocksCheck(writes.Put(families[AUDIT], auditKey(entry.index), encodeAudit(entry)),
-               "write an audit row", impl_->folder);
-  }
+  for (const Event& event : batch.events) impl_->put(writes, event);
+  for (const AuditEntry& entry : batch.audit) impl_->put(writes, entry);
   if (!batch.bytes.empty()) impl_->keep(writes, batch.position.batch, batch.bytes);
   StoreMeta next = *impl_->meta;
   next.applied = batch.position;
@@ -175,11 +191,8 @@ void RocksStore::write(const StoreBatch& batch) {
 
 void RocksStore::reset() {
   KJ_REQUIRE(impl_->meta.has_value(), "a store must be claimed before it is reset");
-  const std::string beyondAll(MAX_KEY_BYTES, '\xff');
   rocksdb::WriteBatch writes;
-  for (Family family : {RECORDS, HISTORY, AUDIT}) {
-    rocksCheck(writes.DeleteRange(impl_->families[family], "", beyondAll), "reset", impl_->folder);
-  }
+  impl_->erase(writes);
   impl_->commit(writes, StoreMeta{impl_->meta->cluster, impl_->meta->history, {}}, "reset");
 }
 
@@ -191,12 +204,107 @@ std::optional<ByteString> RocksStore::batchBytes(BatchNumber number) const {
   rocksCheck(status, "read a kept batch", impl_->folder);
   return bytes;
 }
+class RocksStore::View final : public StoreView {
+ public:
+  explicit View(const Impl& impl)
+      : folder_(impl.folder),
+        meta_(*impl.meta),
+        snapshot_(impl.db.get()),
+        records_(impl.iterate(RECORDS, snapshot_.snapshot())),
+        events_(impl.iterate(HISTORY, snapshot_.snapshot())),
+        audit_(impl.iterate(AUDIT, snapshot_.snapshot())) {
+    for (auto* iterator : {records_.get(), events_.get(), audit_.get()}) iterator->SeekToFirst();
+  }
+
+  const StoreMeta& meta() const override { return meta_; }
+
+  std::vector<StoredRecord> nextRecords(Bytes bytesMax) override {
+    std::vector<StoredRecord> found;
+    for (uint64_t bytes = 0; bytes < bytesMax.count && records_->Valid(); records_->Next()) {
+      bytes += records_->key().size() + records_->value().size();
+      found.push_back({records_->key().ToString(), records_->value().ToString()});
+    }
+    rocksCheck(records_->status(), "read the records", folder_);
+    return found;
+  }
+  std::vector<Event> nextEvents(size_t countMax) override {
+    return next<Event>(*events_, countMax, decodeEvent);
+  }
+  std::vector<AuditEntry> nextAudit(size_t countMax) override {
+    return next<AuditEntry>(*audit_, countMax, decodeAudit);
+  }
+
+ private:
+  template <class T>
+  std::vector<T> next(rocksdb::Iterator& iterator, size_t countMax, T (*decode)(std::string_view)) {
+    std::vector<T> found;
+    for (; found.size() < countMax && iterator.Valid(); iterator.Next()) {
+      found.push_back(decode(bytesOf(iterator.value())));
+    }
+    rocksCheck(iterator.status(), "read the history", folder_);
+    return found;
+  }
+
+  std::string folder_;
+  StoreMeta meta_;
+  rocksdb::ManagedSnapshot snapshot_;
+  std::unique_ptr<rocksdb::Iterator> records_;
+  std::unique_ptr<rocksdb::Iterator> events_;
+  std::unique_ptr<rocksdb::Iterator> audit_;
+};
+
+class RocksStore::Replacement final : public StoreReplacement {
+ public:
+  explicit Replacement(Impl& impl) : impl_(impl) {
+    rocksdb::WriteBatch writes;
+    impl_.erase(writes);
+    apply(writes);
+    impl_.meta.reset();
+  }
+
+  void addRecords(const std::vector<StoredRecord>& records) override {
+    rocksdb::WriteBatch writes;
+    for (const StoredRecord& record : records) {
+      rocksCheck(writes.Put(impl_.families[RECORDS], record.key, record.value), "write a record",
+                 impl_.folder);
+    }
+    apply(writes);
+  }
+  void addEvents(const std::vector<Event>& events) override {
+    rocksdb::WriteBatch writes;
+    for (const Event& event : events) impl_.put(writes, event);
+    apply(writes);
+  }
+  void addAudit(const std::vector<AuditEntry>& rows) override {
+    rocksdb::WriteBatch writes;
+    for (const AuditEntry& row : rows) impl_.put(writes, row);
+    apply(writes);
+  }
+  void finish(const StoreMeta& meta) override {
+    KJ_REQUIRE(!impl_.meta, "a store that is being replaced was claimed meanwhile");
+    rocksdb::WriteBatch writes;
+    impl_.commit(writes, meta, "finish a replacement");
+  }
+
+ private:
+  void apply(rocksdb::WriteBatch& writes) {
+    rocksCheck(impl_.db->Write(rocksdb::WriteOptions(), &writes), "replace", impl_.folder);
+  }
+  Impl& impl_;
+};
+
+kj::Own<StoreView> RocksStore::view() const {
+  KJ_REQUIRE(impl_->meta.has_value(), "a store must be claimed before it is viewed");
+  return kj::heap<View>(*impl_);
+}
+
+kj::Own<StoreReplacement> RocksStore::replaceAll() { return kj::heap<Replacement>(*impl_); }
 
 void RocksStore::loadRecords(
     std::function<void(std::string_view key, std::string_view value)> visit) const {
   auto iterator = impl_->iterate(RECORDS);
   for (iterator->SeekToFirst(); iterator->Valid(); iterator->Next()) {
-    visit(view(iterator->key()), view(iterator->value()));
+    visit(bytesOf(iterator->key()), bytesOf(iterator->value()));
   }
   rocksCheck(iterator->status(), "read the records", impl_->folder);
 }
@@ -208,7 +316,7 @@ std::vector<Event> RocksStore::events(LogIndex after, size_t countMax) const {
   for (iterator->SeekToLast(); iterator->Valid() && newestFirst.size() < countMax;
        iterator->Prev()) {
     if (iterator->key().compare(bound) < 0) break;
-    newestFirst.push_back(decodeEvent(view(iterator->value())));
+    newestFirst.push_back(decodeEvent(bytesOf(iterator->value())));
   }
   rocksCheck(iterator->status(), "read the events", impl_->folder);
   std::reverse(newestFirst.begin(), newestFirst.end());
@@ -218,7 +326,7 @@ std::vector<Event> RocksStore::events(LogIndex after, size_t countMax) const {
 void RocksStore::loadAudit(std::function<void(const AuditEntry&)> visit) const {
   auto iterator = impl_->iterate(AUDIT);
   for (iterator->SeekToFirst(); iterator->Valid(); iterator->Next()) {
-    visit(decodeAudit(view(iterator->value())));
+    visit(decodeAudit(bytesOf(iterator->value())));
   }
   rocksCheck(iterator->status(), "read the audit rows", impl_->folder);
 }

@@ -9,6 +9,8 @@
 #include "protocol/batch.h"
 #include "protocol/command.h"
 
+#include <kj/memory.h>
+
 #include <functional>
 #include <optional>
 #include <string>
@@ -43,7 +45,36 @@ struct StoreMeta {
   ClusterName cluster;
   HistoryId history;
   LogPosition applied;
+  // Events and audit rows from here on are in the store, or were never made. 1: all there ever
+  // were.
+  LogIndex historyFrom{1};
   bool operator==(const StoreMeta&) const = default;
+};
+
+// The store as it was after one batch, whatever is written to it afterwards. Cheap to make and to
+// hold for some minutes; it must go before its store. Each call returns the next part; an empty one
+// means that there is no more.
+class StoreView {
+ public:
+  virtual ~StoreView() noexcept(false) = default;
+  virtual const StoreMeta& meta() const = 0;
+  // Records ascending by key, at least one, until keys and values together reach `bytesMax`.
+  virtual std::vector<StoredRecord> nextRecords(Bytes bytesMax) = 0;
+  // At most `countMax`, in log order.
+  virtual std::vector<Event> nextEvents(size_t countMax) = 0;
+  virtual std::vector<AuditEntry> nextAudit(size_t countMax) = 0;
+};
+
+// A whole new content for a store, handed over in parts. From its making on the store is unclaimed
+// and holds nothing, also after a crash; dropped before finish() it stays so.
+class StoreReplacement {
+ public:
+  virtual ~StoreReplacement() noexcept(false) = default;
+  virtual void addRecords(const std::vector<StoredRecord>& records) = 0;
+  virtual void addEvents(const std::vector<Event>& events) = 0;
+  virtual void addAudit(const std::vector<AuditEntry>& rows) = 0;
+  // The store is claimed and whole from here on, at `meta`. Called once, last.
+  virtual void finish(const StoreMeta& meta) = 0;
 };
 
 // The store as the driver and the follower see it; RocksStore keeps it on disk, the simulation in
@@ -67,6 +98,12 @@ class StateStore {
 
   // A batch as the log holds it or held it, among the newest BATCHES_KEPT.
   virtual std::optional<ByteString> batchBytes(BatchNumber number) const = 0;
+
+  // What is in the store now. Requires a claimed store.
+  virtual kj::Own<StoreView> view() const = 0;
+  // Drops everything, whatever cluster and history it was of, to be filled anew. Nothing else may
+  // be written meanwhile.
+  virtual kj::Own<StoreReplacement> replaceAll() = 0;
 
   // All records, ascending by key.
   virtual void loadRecords(

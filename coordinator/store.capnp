@@ -14,6 +14,7 @@ struct StoreMeta {                  # family meta, key "meta": written with each
   chain @5 :Types.Guid;             # chain hash after it
   epoch @6 :UInt64;                 # of its leader
   leaderTimeNs @7 :Int64;           # cluster time when it was cut
+  historyFrom @8 :UInt64 = 1;       # events and audit rows from this index on are here
 }
 
 struct StoredEvent {                # family history, key: index (8 bytes, big-endian), ordinal (4 bytes, big-endian)

@@ -92,6 +92,7 @@ std::string encodeMeta(const StoreMeta& meta) {
   put(meta.applied.chain, out.initChain());
   out.setEpoch(meta.applied.epoch.value);
   out.setLeaderTimeNs(meta.applied.leaderTime.nanos);
+  out.setHistoryFrom(meta.historyFrom.value);
   return bytesOf(message);
 }
 
@@ -108,6 +109,7 @@ StoreMeta decodeMeta(std::string_view bytes) {
   meta.applied.chain = take(in.getChain());
   meta.applied.epoch = {in.getEpoch()};
   meta.applied.leaderTime = {in.getLeaderTimeNs()};
+  meta.historyFrom = {in.getHistoryFrom()};
   return meta;
 }
 

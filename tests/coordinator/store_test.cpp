@@ -189,6 +189,78 @@ TEST_P(StoreTest, refusesToGoBackOrToBeWrittenUnclaimed) {
   EXPECT_EQ(auditOf(store()).size(), 1u);
 }
 
+// All that a view gives, part by part.
+StoreBatch contentOf(StoreView& view) {
+  StoreBatch all{view.meta().applied, {}, {}, {}};
+  for (;;) {
+    auto records = view.nextRecords(Bytes{1});
+    auto events = view.nextEvents(1);
+    auto audit = view.nextAudit(1);
+    if (records.empty() && events.empty() && audit.empty()) return all;
+    for (auto& record : records) all.records.push_back({record.key, record.value});
+    for (auto& event : events) all.events.push_back(event);
+    for (auto& row : audit) all.audit.push_back(row);
+  }
+}
+
+TEST_P(StoreTest, keepsAViewAsItWasWhileItIsWritten) {
+  store().claim(CLUSTER, HISTORY);
+  store().write(batch(1));
+  auto view = store().view();
+  StoreBatch second = batch(2);
+  second.records.push_back({"node/1", std::nullopt});
+  store().write(second);
+  StoreBatch seen = contentOf(*view);
+  EXPECT_EQ(seen.position, position(1));
+  EXPECT_EQ(seen.records, batch(1).records);
+  EXPECT_EQ(seen.events, batch(1).events);
+  EXPECT_EQ(seen.audit, batch(1).audit);
+}
+
+TEST_P(StoreTest, givesTheRecordsOfAViewInPartsOfTheSizeAsked) {
+  store().claim(CLUSTER, HISTORY);
+  StoreBatch large{position(1), {}, {}, {}};
+  for (int i = 0; i < 10; i++) large.records.push_back({"k" + std::to_string(i), "12345678"});
+  store().write(large);
+  auto view = store().view();
+  EXPECT_EQ(view->nextRecords(Bytes{40}).size(), 4u);
+  EXPECT_EQ(view->nextRecords(Bytes{1000}).size(), 6u);
+  EXPECT_TRUE(view->nextRecords(Bytes{1000}).empty());
+}
+
+TEST_P(StoreTest, isReplacedWholeAndThenGoesOn) {
+  store().claim(CLUSTER, HISTORY);
+  store().write(batch(9));
+  HistoryId another{2, {5, 5}};
+  StoreMeta meta{CLUSTER, another, position(3)};
+  meta.historyFrom = {31};
+  auto replacement = store().replaceAll();
+  replacement->addRecords({{"a", "1"}, {"b", "2"}});
+  replacement->addRecords({{"c", "3"}});
+  replacement->addEvents(batch(3).events);
+  replacement->addAudit(batch(3).audit);
+  EXPECT_FALSE(store().meta());
+  replacement->finish(meta);
+  subject->reopen();
+  EXPECT_EQ(store().meta(), meta);
+  EXPECT_EQ(recordsOf(store()), (Records{{"a", "1"}, {"b", "2"}, {"c", "3"}}));
+  EXPECT_EQ(store().events({0}, 10), batch(3).events);
+  EXPECT_EQ(auditOf(store()), batch(3).audit);
+  store().write(batch(4));
+  EXPECT_EQ(store().meta()->historyFrom, meta.historyFrom);
+}
+
+TEST_P(StoreTest, isEmptyAndUnclaimedAfterAReplacementThatWasNotFinished) {
+  store().claim(CLUSTER, HISTORY);
+  store().write(batch(1));
+  store().replaceAll()->addRecords({{"half", "1"}});
+  subject->reopen();
+  EXPECT_FALSE(store().meta());
+  store().claim(CLUSTER, HISTORY);
+  EXPECT_TRUE(recordsOf(store()).empty());
+  EXPECT_TRUE(store().events({0}, 10).empty());
+}
+
 INSTANTIATE_TEST_SUITE_P(Both, StoreTest, testing::Values("disk", "memory"),
                          [](const auto& info) { return std::string(info.param); });
 

@@ -5,6 +5,77 @@
 #include <algorithm>
 
 namespace muster::coordinator {
+namespace {
+
+class MemoryView final : public StoreView {
+ public:
+  explicit MemoryView(MemoryDisk::Content content)
+      : content_(std::move(content)), record_(content_.records.begin()) {}
+
+  const StoreMeta& meta() const override { return *content_.meta; }
+  std::vector<StoredRecord> nextRecords(Bytes bytesMax) override {
+    std::vector<StoredRecord> found;
+    for (uint64_t bytes = 0; bytes < bytesMax.count && record_ != content_.records.end();
+         ++record_) {
+      bytes += record_->first.size() + record_->second.size();
+      found.push_back({record_->first, record_->second});
+    }
+    return found;
+  }
+  std::vector<Event> nextEvents(size_t countMax) override {
+    return next(content_.events, event_, countMax);
+  }
+  std::vector<AuditEntry> nextAudit(size_t countMax) override {
+    return next(content_.audit, row_, countMax);
+  }
+
+ private:
+  template <class T>
+  static std::vector<T> next(const std::vector<T>& all, size_t& from, size_t countMax) {
+    std::vector<T> found;
+    while (found.size() < countMax && from < all.size()) found.push_back(all[from++]);
+    return found;
+  }
+
+  MemoryDisk::Content content_;
+  std::map<std::string, std::string, std::less<>>::iterator record_;
+  size_t event_ = 0;
+  size_t row_ = 0;
+};
+
+class MemoryReplacement final : public StoreReplacement {
+ public:
+  explicit MemoryReplacement(MemoryDisk& disk) : disk_(disk) {
+    requireSpace();
+    disk_.content = {};
+    disk_.before.clear();
+  }
+  void addRecords(const std::vector<StoredRecord>& records) override {
+    requireSpace();
+    for (const StoredRecord& record : records) disk_.content.records[record.key] = record.value;
+  }
+  void addEvents(const std::vector<Event>& events) override {
+    auto& all = disk_.content.events;
+    all.insert(all.end(), events.begin(), events.end());
+  }
+  void addAudit(const std::vector<AuditEntry>& rows) override {
+    auto& all = disk_.content.audit;
+    all.insert(all.end(), rows.begin(), rows.end());
+  }
+  void finish(const StoreMeta& meta) override {
+    requireSpace();
+    KJ_REQUIRE(!disk_.content.meta, "a store that is being replaced was claimed meanwhile");
+    disk_.content.meta = meta;
+  }
+
+ private:
+  void requireSpace() const {
+    KJ_REQUIRE(!disk_.full, "E0707 disk full: the store cannot be written");
+  }
+  MemoryDisk& disk_;
+};
+
+}  // namespace
 
 void MemoryDisk::losePower(size_t batches) {
   batches = std::min(batches, before.size());
@@ -21,6 +92,7 @@ void MemoryStore::claim(const ClusterName& cluster, const HistoryId& history) {
     return;
   }
   KJ_REQUIRE(!disk_.full, "E0707 disk full: the store cannot be written");
+  disk_.content = {};  // what a replacement that was not finished has left
   disk_.content.meta = StoreMeta{cluster, history, {}};
 }
 
@@ -63,6 +135,12 @@ std::optional<ByteString> MemoryStore::batchBytes(BatchNumber number) const {
   if (found == disk_.kept.end()) return std::nullopt;
   return found->second;
 }
+kj::Own<StoreView> MemoryStore::view() const {
+  KJ_REQUIRE(disk_.content.meta.has_value(), "a store must be claimed before it is viewed");
+  return kj::heap<MemoryView>(disk_.content);
+}
+
+kj::Own<StoreReplacement> MemoryStore::replaceAll() { return kj::heap<MemoryReplacement>(disk_); }
 
 void MemoryStore::loadRecords(
     std::function<void(std::string_view key, std::string_view value)> visit) const {

@@ -41,6 +41,8 @@ class MemoryStore final : public StateStore {
   void write(const StoreBatch& batch) override;
   void reset() override;
   std::optional<ByteString> batchBytes(BatchNumber number) const override;
+  kj::Own<StoreView> view() const override;
+  kj::Own<StoreReplacement> replaceAll() override;
   void loadRecords(
       std::function<void(std::string_view key, std::string_view value)> visit) const override;
   std::vector<Event> events(LogIndex after, size_t countMax) const override;
