@@ -68,6 +68,11 @@ class Leadership {
   // lease.
   virtual SteadyTime lastCommittedCheckSent() const = 0;
 
+  // Does `ops` all or none, together with a check of this leadership's epoch. Another's epoch ends
+  // the leadership; every other outcome is in the answer, which may be unknown. Rejected with
+  // DISCONNECTED when the leadership is over.
+  virtual kj::Promise<MultiResult> fenced(std::vector<Op> ops) = 0;
+
   // Ends this leadership in favour of the named candidate (empty: next in line): drains appends,
   // then multi{set(epoch -> {e+1, successor}), check(successor's candidate), delete(own
   // candidate)}. False when there was no such candidate; then the leadership goes on.

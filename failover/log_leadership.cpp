@@ -251,6 +251,20 @@ kj::Promise<void> LogLeadership::barrier() {
   return kj::mv(paf.promise);
 }
 
+kj::Promise<MultiResult> LogLeadership::fenced(std::vector<Op> ops) {
+  if (over_) {
+    fencedAttempts_++;
+    return outcomeUnknown();
+  }
+  ops.insert(ops.begin(), checkOp(paths_.epoch(), view_.version));
+  return session_.multi(std::move(ops)).then([this](MultiResult&& result) {
+    bool epochIsAnothers = !result.results.empty() && result.results[0].code == ZkCode::BAD_VERSION;
+    if (!over_ && epochIsAnothers) endFor(AppendOutcome::FENCED, paths_.snapshot());
+    if (!result.results.empty()) result.results.erase(result.results.begin());
+    return kj::mv(result);
+  });
+}
+
 // Covers everyone who waits now; who asks later waits for the next one.
 void LogLeadership::sendCheck() {
   checkUnderWay_ = true;

@@ -43,6 +43,7 @@ class LogLeadership final : public Leadership {
   void noteStateHash(StateHash hash) override { stateHash_ = hash; }
   void onCommitted(std::function<void(const Batch&, const LogPosition&)> handler) override;
   kj::Promise<void> barrier() override;
+  kj::Promise<MultiResult> fenced(std::vector<Op> ops) override;
   SteadyTime lastCommittedCheckSent() const override { return lastCommittedCheckSent_; }
   kj::Promise<bool> handOver(CoordinatorId successor) override;
   kj::Promise<LeadershipEnded> ended() override { return ended_.addBranch(); }

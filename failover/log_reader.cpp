@@ -2,10 +2,12 @@
 
 #include "failover/records.h"
 #include "failover/session_wait.h"
+#include "failover/snapshot_reader.h"
 #include "protocol/codec.h"
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 
 namespace muster::failover {
 namespace {
@@ -62,10 +64,16 @@ const char* nameOf(LogFault fault) {
       return "HISTORY_DIFFERS";
     case LogFault::LOST_SUFFIX:
       return "LOST_SUFFIX";
+    case LogFault::TRIMMED:
+      return "TRIMMED";
     case LogFault::UNKNOWN_FORMAT:
       return "UNKNOWN_FORMAT";
   }
   KJ_UNREACHABLE;
+}
+
+bool isFault(const kj::Exception& exception, LogFault fault) {
+  return std::strstr(exception.getDescription().cStr(), nameOf(fault)) != nullptr;
 }
 
 std::optional<FoundFault> judgeBatch(const LogPosition& position, const HistoryId& history,
@@ -195,8 +203,9 @@ Co<void> LogReader::verifyCo() {
     if (position_.batch.value > 0) ops.push_back(checkOp(paths_.batch(position_.batch)));
     MultiResult present = co_await session_.multi(std::move(ops));
     requireUsable(present.code, paths_.root);
-    if (present.code == ZkCode::NO_NODE) throwMissing(present);
+    if (present.code == ZkCode::NO_NODE) co_await judgeMissing(kj::mv(present));
     if (present.code != ZkCode::OK) continue;
+    if (position_.batch.value == 0) co_await requireStart();
     bool historyRead = co_await compareHistory();
     bool chainRead = historyRead && co_await compareChain();
     if (!chainRead) continue;
@@ -205,10 +214,33 @@ Co<void> LogReader::verifyCo() {
   }
 }
 
-void LogReader::throwMissing(const MultiResult& present) {
+// What we have is gone: before the current snapshot on purpose, else it is lost. Always throws.
+Co<void> LogReader::judgeMissing(MultiResult present) {
   if (present.results.at(0).code == ZkCode::NO_NODE)
     throwFault(LogFault::HISTORY_DIFFERS, paths_.epoch() + " is gone");
-  throwFault(LogFault::LOST_SUFFIX, paths_.batch(position_.batch) + " is gone, we applied it");
+  BatchNumber current = co_await currentBatch();
+  std::string what = paths_.batch(position_.batch) + " is gone";
+  if (position_.batch < current) {
+    throwFault(LogFault::TRIMMED, what + ", batch " + number(current.value) + " is in a snapshot");
+  }
+  throwFault(LogFault::LOST_SUFFIX, what + ", we applied it");
+}
+
+// Who has nothing yet needs the log from its first batch on.
+Co<void> LogReader::requireStart() {
+  BatchNumber current = co_await currentBatch();
+  if (current.value == 0) co_return;
+  std::string first = paths_.batch(BatchNumber{1});
+  GetResult got = co_await session_.get(first);
+  if (got.code == ZkCode::NO_NODE) throwFault(LogFault::TRIMMED, first + " is gone");
+}
+
+// The newest batch in the current snapshot; 0 when there is none.
+Co<BatchNumber> LogReader::currentBatch() {
+  kj::Maybe<CurrentSnapshot> current = co_await readCurrentSnapshot(session_, paths_);
+  BatchNumber batch;
+  KJ_IF_MAYBE (found, current) batch = found->manifest.position.batch;
+  co_return batch;
 }
 
 // False when it could not be read.

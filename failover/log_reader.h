@@ -24,10 +24,13 @@ enum class LogFault {
   EPOCH_WENT_DOWN,
   HISTORY_DIFFERS,
   LOST_SUFFIX,
+  TRIMMED,  // the log before our position is gone on purpose: start at the current snapshot
   UNKNOWN_FORMAT
 };
 
 const char* nameOf(LogFault fault);
+// Whether a LogReader's exception says `fault`.
+bool isFault(const kj::Exception& exception, LogFault fault);
 
 struct ReadBatch {
   Batch batch;
@@ -63,8 +66,8 @@ class LogReader {
   const LogPosition& position() const { return position_; }
 
   // Proves that `position`'s batch is in ZooKeeper with the chain hash we have, and that the
-  // history is ours; throws FAILED with LOST_SUFFIX or HISTORY_DIFFERS otherwise. It asks by a
-  // write, because a read only proves presence.
+  // history is ours; throws FAILED with LOST_SUFFIX, TRIMMED or HISTORY_DIFFERS otherwise. It asks
+  // by a write, because a read only proves presence.
   kj::Promise<void> verifyPosition();
 
   // For a new leader whose next() found nothing: true when no later batch exists either, false when
@@ -78,7 +81,9 @@ class LogReader {
   Co<void> verifyCo();
   Co<bool> proveEndCo();
   Co<void> countChanges();
-  [[noreturn]] void throwMissing(const MultiResult& present);
+  Co<void> judgeMissing(MultiResult present);
+  Co<void> requireStart();
+  Co<BatchNumber> currentBatch();
   Co<bool> compareHistory();
   Co<bool> compareChain();
   kj::Promise<GetResult> takeAhead();

@@ -47,6 +47,7 @@ class FakeLeadership final : public Leadership {
     handler_ = kj::mv(handler);
   }
   kj::Promise<void> barrier() override;
+  kj::Promise<MultiResult> fenced(std::vector<Op>) override { return MultiResult(); }
   SteadyTime lastCommittedCheckSent() const override { return checkSent_; }
   kj::Promise<bool> handOver(CoordinatorId) override { return false; }
   kj::Promise<LeadershipEnded> ended() override { return kj::mv(end_.promise); }
