@@ -223,8 +223,13 @@ bool tells(const Operation& operation, uint64_t revision) {
 
 std::optional<std::string> changeDeployment(DeploymentState state, const Operation& operation) {
   if (operation.kind == OperationKind::APPLY) {
-    state.spec = operation.argument;
-    if (!state.exists()) state.replicas = "1";
+    size_t end = operation.argument.rfind(" x ");
+    state.spec = operation.argument.substr(0, end);
+    if (end != std::string::npos) {
+      state.replicas = operation.argument.substr(end + 3);
+    } else if (!state.exists()) {
+      state.replicas = "1";
+    }
   } else {
     state.replicas = operation.argument;
   }

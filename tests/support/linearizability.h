@@ -31,7 +31,8 @@ class RegisterModel final : public SequentialModel {
 
 // APPLY, SCALE, DELETE and READ of deployments. Every change raises the deployment's revision by
 // one and answers it; what was deleted starts again at revision 1. A READ sees "spec x replicas"
-// and the revision. `expected` is the revision that a change demands, as text.
+// and the revision. An APPLY's argument may be of that form, too; else the replicas stay as they
+// are, 1 at first. `expected` is the revision that a change demands, as text.
 class DeploymentModel final : public SequentialModel {
  public:
   std::optional<std::string> step(const std::string& state,
