@@ -3,7 +3,7 @@
 
 Usage: nemesis_test.py [--faults N] [--seed S] [--only KIND,...] [--keep]
 Needs root: every host is a network namespace. Prints each fault with what clients felt of it; after a failure, or with
---keep, logs and histories stay in a folder that is named. The seed fixes kinds, victims and lengths; what happens
+--keep, logs and histories stay in a folder that is named. The seed fixes kinds, lengths and victims; what happens
 meanwhile is up to the machine.
 """
 import argparse
@@ -36,8 +36,8 @@ class Felt:
 
 
 class Nemesis:
-    def __init__(self, cluster, clients, chance):
-        self.cluster, self.clients, self.chance = cluster, clients, chance
+    def __init__(self, cluster, clients):
+        self.cluster, self.clients = cluster, clients
         self.start = time.monotonic_ns()
         self.felt, self.problems = [], []
 
@@ -46,9 +46,10 @@ class Nemesis:
         print(f"  PROBLEM: {text}", flush=True)
 
     def strike(self, number, kind):
+        chance = random.Random(f"{ARGUMENTS.seed} {number}")  # what one fault draws changes no other
         ranks = rankPids(self.cluster.get("ranks"))
-        before, hold = time.monotonic_ns(), self.chance.uniform(*kind.hold)
-        fault = kind.run(self.cluster, self.chance)
+        before, hold = time.monotonic_ns(), chance.uniform(*kind.hold)
+        fault = kind.run(self.cluster, chance)
         done = time.monotonic_ns()
         # A fault lasts for a time, there is no condition to wait for.
         time.sleep(hold)
@@ -134,9 +135,10 @@ def rank(values, percent):
     return values[min(len(values) - 1, len(values) * percent // 100)]
 
 
-def deck(chance, count, only):
+def deck(chance):
     """Every kind once before any comes again."""
-    kinds = [kind for kind in KINDS if not only or kind.name in only]
+    only, count = ARGUMENTS.only.split(","), ARGUMENTS.faults
+    kinds = [kind for kind in KINDS if not ARGUMENTS.only or kind.name in only]
     check(kinds, f"no such kind; there are {' '.join(sorted({kind.name for kind in KINDS}))}")
     drawn = []
     while len(drawn) < count:
@@ -165,7 +167,6 @@ ARGUMENTS = options()
 def test_nothingAcknowledgedIsLostWhateverFails():
     if os.getuid() != 0:
         raise Skip("only root can make network namespaces")
-    chance = random.Random(ARGUMENTS.seed)
     print(f"seed {ARGUMENTS.seed}", flush=True)
     root = tempfile.mkdtemp(prefix="muster-nm-", dir=os.environ.get("MUSTER_TEST_DIR"))
     cluster, good = None, False
@@ -174,8 +175,8 @@ def test_nothingAcknowledgedIsLostWhateverFails():
         cluster.start()
         clients = Clients(cluster)
         waitFor("every client was answered", lambda: clients.answeredSince(0))
-        nemesis = Nemesis(cluster, clients, chance)
-        for number, kind in enumerate(deck(chance, ARGUMENTS.faults, ARGUMENTS.only.split(",") if ARGUMENTS.only else []), 1):
+        nemesis = Nemesis(cluster, clients)
+        for number, kind in enumerate(deck(random.Random(ARGUMENTS.seed)), 1):
             nemesis.strike(number, kind)
         nemesis.show(nemesis.finish())
         checkEqual(nemesis.problems, [], "problems")
