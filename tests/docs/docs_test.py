@@ -87,6 +87,10 @@ def checkFailureModes(findings):
         tests = re.findall(r"`(\w+/\w+)(?:: (\w+))?`", cells[-1])
         if len(cells) != 6 or not tests:
             findings.add(page, f"a row has {len(cells)} cells (6 wanted) and {len(tests)} tests: {row}")
+        kinds = (ROOT / "tests/nemesis/faults.py").read_text()
+        for kind in re.findall(r"`(\w+)`", cells[-1]):
+            if f"def {kind}(" not in kinds:
+                findings.add(page, f"names a kind of fault that is not there: {kind}")
         for name, case in tests:
             if not testExists(name, case):
                 findings.add(page, f"names a test that is not there: {name} {case}")

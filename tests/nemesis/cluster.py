@@ -16,7 +16,8 @@ CLIENTS = [f"c{i}" for i in range(1, 9)]
 CLIENT_PORT, QUORUM_PORT, ELECTION_PORT, RPC_PORT = 2181, 2888, 3888, 7401
 CLUSTER = "nemesis"
 REGISTERS = 4
-DISK_BYTES = 160 << 20
+# Less than a store would like to reserve for its write-ahead log, which would hide a full disk for long.
+ROOM_BYTES = 56 << 20
 DEVICE = '\n[[devices]]\ntype = "cpu"\nmemory = "256MiB"\n'
 JARS = "/usr/share/java/zookeeper.jar:/usr/share/java/slf4j-simple.jar"
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
@@ -61,6 +62,7 @@ class Cluster:
         for folder in ("models", "pki", "logs", "clocks", "histories"):
             os.mkdir(self.path(folder))
         self.daemons = {}
+        self.lastLeader = COORDINATORS[0]
         self._writeFiles()
 
     def path(self, *names):
@@ -114,7 +116,7 @@ class Cluster:
     def _makeCoordinator(self, id):
         """Its store has a small disk of its own."""
         os.makedirs(self.path(id, "store"))
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "none", self.path(id, "store")], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={ROOM_BYTES}", "none", self.path(id, "store")], check=True)
         servers = quoted(self.address(one, CLIENT_PORT) for one in ZOOKEEPERS)
         peers = "".join(f'\n[[peers]]\nid = "{one}"\naddress = "{self.address(one)}"\n' for one in COORDINATORS)
         self._write(f"{id}/coordinator.toml", f'cluster = "{CLUSTER}"\nid = "{id}"\ndata_dir = "{self.path(id, "store")}"\n'
@@ -142,6 +144,14 @@ class Cluster:
     def setClock(self, id, shift):
         """`shift` from the true time: "+3600s". Seen within a second."""
         self._write(os.path.join("clocks", id), shift + "\n")
+
+    def keepRoom(self):
+        """Long runs write more than a small disk takes."""
+        for id in COORDINATORS:
+            disk = os.statvfs(self.path(id, "store"))
+            if disk.f_bavail * disk.f_frsize < ROOM_BYTES // 2:
+                size = (disk.f_blocks - disk.f_bfree) * disk.f_frsize + ROOM_BYTES
+                subprocess.run(["mount", "-o", f"remount,size={size}", self.path(id, "store")], check=True)
 
     # Life.
 
@@ -193,7 +203,12 @@ class Cluster:
         return self.run("admin", "status", "-o", "json").json()
 
     def leader(self):
-        return self.status()["leader"]["id"]
+        """Who leads; who led last while nobody does."""
+        try:
+            self.lastLeader = self.status()["leader"]["id"]
+        except CommandFailed:
+            pass
+        return self.lastLeader
 
     def store(self, id):
         """The audit rows of a stopped coordinator."""

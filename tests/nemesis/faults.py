@@ -7,7 +7,6 @@ import sys
 from cluster import CLIENTS, COORDINATORS, WORKERS, ZOOKEEPERS
 
 CONTROL = ZOOKEEPERS + COORDINATORS
-KEY = "fault"  # of its rules
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -19,10 +18,11 @@ class Fault:
 
 
 class Kind:
-    """`hold`: seconds, shortest and longest. `moves`: ranks may be replaced; after all others they are the same processes."""
+    """`hold`: seconds, shortest and longest. `moves`: ranks may be replaced; after all others they are the same processes.
+    `pairs`: may come together with another one."""
 
-    def __init__(self, run, hold, moves=False):
-        self.run, self.hold, self.moves, self.name = run, hold, moves, run.__name__
+    def __init__(self, run, hold, moves=False, pairs=True):
+        self.run, self.hold, self.moves, self.pairs, self.name = run, hold, moves, pairs, run.__name__
 
 
 def others(names, *but):
@@ -51,13 +51,13 @@ def drop(network, names):
 
 def withRules(cluster, text, incoming, outgoing=None):
     """`incoming`, `outgoing`: rules by host."""
-    outgoing = outgoing or {}
+    outgoing, key = outgoing or {}, object()
     for name in {**incoming, **outgoing}:
-        cluster.network[name].setRules(KEY, incoming.get(name, ()), outgoing.get(name, ()))
+        cluster.network[name].setRules(key, incoming.get(name, ()), outgoing.get(name, ()))
 
     def undo():
         for name in {**incoming, **outgoing}:
-            cluster.network[name].setRules(KEY)
+            cluster.network[name].setRules(key)
 
     return Fault(text, undo)
 
@@ -126,11 +126,12 @@ def full_disk(cluster, chance):
     id = chance.choice([cluster.leader(), chance.choice(COORDINATORS)])
     filler = cluster.path(id, "store", "filler")
     with open(filler, "wb", buffering=0) as file:
-        try:
-            while file.write(bytes(1 << 20)):
+        for size in (1 << 20, 4096):
+            try:
+                while file.write(bytes(size)) == size:
+                    pass
+            except OSError:
                 pass
-        except OSError:
-            pass
 
     def undo():
         os.remove(filler)
@@ -251,7 +252,7 @@ KINDS = [
     Kind(cut_leader_from_zookeeper, LONG), Kind(cut_leader_from_standbys, LONG), Kind(leader_is_not_heard, LONG),
     Kind(leader_hears_nobody, LONG), Kind(full_disk, LONG), Kind(clock_step, LONG), Kind(kill_zookeeper, SHORT),
     Kind(kill_zookeeper_quorum, SHORT), Kind(freeze_zookeeper, LONG), Kind(cut_zookeeper, LONG), Kind(halves, LONG),
-    Kind(ring, LONG), Kind(reset, (0.1, 0.3)), Kind(loss, LONG), Kind(delay, LONG), Kind(restart_agent, SHORT),
-    Kind(freeze_agent, LONG), Kind(cut_worker_from_leader, LONG), Kind(kill_worker, (3.0, 4.0), moves=True),
-    Kind(kill_rank, SHORT, moves=True), Kind(cut_clients, LONG),
+    Kind(ring, LONG), Kind(reset, (0.1, 0.3)), Kind(loss, LONG), Kind(delay, LONG), Kind(restart_agent, SHORT, pairs=False),
+    Kind(freeze_agent, LONG, pairs=False), Kind(cut_worker_from_leader, LONG, pairs=False), Kind(cut_clients, LONG),
+    Kind(kill_worker, (3.0, 4.0), moves=True, pairs=False), Kind(kill_rank, SHORT, moves=True, pairs=False),
 ]

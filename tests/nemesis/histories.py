@@ -9,6 +9,8 @@ from facts import checkEqual
 from local_cluster import TEST_BIN
 
 PATIENCE_S = 60
+# What a client may be told when nobody can answer for sure: no leader, overloaded, store unreachable, outcome unknown.
+UNSURE = ("E0701", "E0702", "E0703", "E0705", "E0709")
 
 
 class Client:
@@ -67,9 +69,17 @@ def longest(times, since, until):
     return max(pauses, default=until - since) / 1e9
 
 
+def unsure(lines):
+    """The calls that nobody answered for sure."""
+    return [line for line in lines if "refusal" in line and "returned_ns" not in line]
+
+
 def problemsOf(clients):
-    """What one client alone can tell: its own indices and epochs never go back."""
+    """What one client alone can tell: its indices and epochs never go back, and it is refused only what it asked wrongly."""
     for client in clients.all:
+        for line in unsure(client.read()):
+            if not line["refusal"].startswith(UNSURE):
+                yield f"{client.id} was refused: {line['refusal']}"
         answers = [(line["index"], line["epoch"]) for line in client.read() if "index" in line]
         for before, after in zip(answers, answers[1:]):
             if after[0] < before[0] or after[1] < before[1]:

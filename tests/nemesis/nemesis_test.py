@@ -18,7 +18,7 @@ import time
 from cluster import COORDINATORS, Cluster
 from facts import Skip, check, checkEqual, runTests
 from faults import KINDS
-from histories import Clients, judge, lostWrites, problemsOf
+from histories import Clients, judge, lostWrites, problemsOf, unsure
 from hosts import enter
 from local_cluster import rankPids
 from processes import startTime
@@ -26,6 +26,7 @@ from waiting import CommandFailed, Late, waitFor
 
 RECOVERY_S = 30  # the longest that anything may wait after a fault is over
 LOG_LINES = 40
+PAIR_EVERY = 4
 
 
 class Felt:
@@ -45,25 +46,32 @@ class Nemesis:
         self.problems.append(text)
         print(f"  PROBLEM: {text}", flush=True)
 
-    def strike(self, number, kind):
+    def strike(self, number, kinds):
+        """One fault, or two at once; ended in any order."""
+        self.cluster.keepRoom()
         chance = random.Random(f"{ARGUMENTS.seed} {number}")  # what one fault draws changes no other
         ranks = rankPids(self.cluster.get("ranks"))
-        before, hold = time.monotonic_ns(), chance.uniform(*kind.hold)
-        fault = kind.run(self.cluster, chance)
-        done = time.monotonic_ns()
-        # A fault lasts for a time, there is no condition to wait for.
-        time.sleep(hold)
-        fault.undo()
+        before, faults, held = time.monotonic_ns(), [], 0
+        for kind in kinds:
+            faults.append(kind.run(self.cluster, chance))
+            seconds = chance.uniform(*kind.hold)
+            # A fault lasts for a time, there is no condition to wait for.
+            time.sleep(seconds)
+            held += seconds
+        for fault in chance.sample(faults, len(faults)):
+            fault.undo()
         over = time.monotonic_ns()
-        self.restartEnded(fault.ended)
-        self.recover(kind, over)
+        name = " + ".join(kind.name for kind in kinds)
+        moves = any(kind.moves for kind in kinds)
+        self.recover(name, moves, over, {id for fault in faults for id in fault.ended})
         back = time.monotonic_ns()
-        self.lookAtRanks(kind, ranks)
+        if not moves:
+            self.lookAtRanks(name, ranks)
         writes, slowest = self.clients.longestGap(before, back)
-        self.felt.append(Felt(kind.name, writes, slowest))
-        print(f"{number:4} {(before - self.start) / 1e9:7.1f} s  {kind.name} {fault.text}: {(over - done) / 1e9:.1f} s; "
-              f"no write for {writes:.3f} s, slowest client {slowest:.3f} s; settled {(back - over) / 1e9:.1f} s after",
-              flush=True)
+        self.felt.append(Felt(name if len(kinds) == 1 else "two at once", writes, slowest))
+        print(f"{number:4} {(before - self.start) / 1e9:7.1f} s  {name}: {', '.join(fault.text for fault in faults)}: "
+              f"{held:.1f} s; no write for {writes:.3f} s, slowest client {slowest:.3f} s; "
+              f"settled {(back - over) / 1e9:.1f} s after", flush=True)
 
     def restartEnded(self, may):
         """What ended without leave is a bug; it is started again all the same."""
@@ -74,31 +82,29 @@ class Nemesis:
                 self.complain(f"{id} ended by itself with code {daemon.process.returncode}")
             daemon.start()
 
-    def recover(self, kind, over):
+    def recover(self, name, moves, over, may):
         def recovered():
-            self.restartEnded({kind.name})
+            self.restartEnded(may)
             return self.clients.answeredSince(over) and self.cluster.settled()
 
         try:
             waitFor("every client is answered and every coordinator stands where it should", recovered,
                     patience=RECOVERY_S, details=lambda: repr(self.cluster.cli("admin", "status", "-o", "json")))
-            if kind.moves:
+            if moves:
                 self.cluster.awaitReady()
         except Late as late:
-            self.complain(f"after {kind.name}: {late}")
+            self.complain(f"after {name}: {late}")
         for id in self.clients.crashed():
             self.complain(f"client {id} ended")
 
-    def lookAtRanks(self, kind, before):
-        if kind.moves:
-            return
+    def lookAtRanks(self, name, before):
         dead = [key for key, (pid, born) in before.items() if startTime(pid) != born]
         if dead:
-            self.complain(f"{kind.name} cost the ranks {dead}")
+            self.complain(f"{name} cost the ranks {dead}")
         else:
             now = rankPids(self.cluster.get("ranks"))
             if now != before:
-                self.complain(f"{kind.name} changed the ranks from {before} to {now}")
+                self.complain(f"{name} changed the ranks from {before} to {now}")
 
     def finish(self):
         """Faults are over: one state everywhere, and nothing that was promised is missing."""
@@ -108,7 +114,8 @@ class Nemesis:
         hashes = {row["state_hash"] for row in status["coordinators"]}
         if len(hashes) != 1 or None in hashes:
             self.complain(f"state hashes differ: {status}")
-        self.problems += problemsOf(self.clients)
+        for problem in problemsOf(self.clients):
+            self.complain(problem)
         said, wrong = judge(self.cluster)
         print(said)
         if wrong:
@@ -120,9 +127,11 @@ class Nemesis:
 
     def show(self, lines):
         acknowledged = [line for line in lines if line["kind"] == "apply" and "request_id" in line]
-        unknown = [line for line in lines if "refusal" in line and "returned_ns" not in line]
         print(f"{len(self.felt)} faults in {(time.monotonic_ns() - self.start) / 1e9:.0f} s; {len(acknowledged)} "
-              f"acknowledged writes, {len(unknown)} calls without a sure answer, {len(self.problems)} problems")
+              f"acknowledged writes, {len(unsure(lines))} calls without a sure answer, {len(self.problems)} problems")
+        for line in unsure(lines):
+            took = (line["gave_up_ns"] - line["invoked_ns"]) / 1e9
+            print(f"  client {line['client']} {line['kind']} after {took:.3f} s: {line['refusal']}")
         print(f"{'kind':28} count   no write for: min     p50     p99   slowest client: p50     p99")
         for name in sorted({one.kind for one in self.felt}):
             writes, slowest = zip(*((one.writes, one.slowest) for one in self.felt if one.kind == name))
@@ -136,13 +145,17 @@ def rank(values, percent):
 
 
 def deck(chance):
-    """Every kind once before any comes again."""
+    """Every kind once before any comes again; some come in company."""
     only, count = ARGUMENTS.only.split(","), ARGUMENTS.faults
     kinds = [kind for kind in KINDS if not ARGUMENTS.only or kind.name in only]
     check(kinds, f"no such kind; there are {' '.join(sorted({kind.name for kind in KINDS}))}")
     drawn = []
     while len(drawn) < count:
-        drawn += chance.sample(kinds, len(kinds))
+        drawn += [[kind] for kind in chance.sample(kinds, len(kinds))]
+    for i in range(PAIR_EVERY - 1, count, PAIR_EVERY):
+        others = [kind for kind in kinds if kind.pairs and kind.name != drawn[i][0].name]
+        if others and drawn[i][0].pairs:
+            drawn[i].append(chance.choice(others))
     return drawn[:count]
 
 
@@ -176,8 +189,8 @@ def test_nothingAcknowledgedIsLostWhateverFails():
         clients = Clients(cluster)
         waitFor("every client was answered", lambda: clients.answeredSince(0))
         nemesis = Nemesis(cluster, clients)
-        for number, kind in enumerate(deck(random.Random(ARGUMENTS.seed)), 1):
-            nemesis.strike(number, kind)
+        for number, kinds in enumerate(deck(random.Random(ARGUMENTS.seed)), 1):
+            nemesis.strike(number, kinds)
         nemesis.show(nemesis.finish())
         checkEqual(nemesis.problems, [], "problems")
         good = True
