@@ -6,11 +6,12 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 namespace muster::cli {
 namespace {
 
-// A leader change takes about a second, so the first tries come quickly.
+// A leader change takes some milliseconds, so the first tries come quickly.
 constexpr BackoffPolicy RETRY{.delayMin = 10_ms, .delayMax = 400_ms};
 constexpr BackoffPolicy SEARCH{.delayMin = 20_ms, .delayMax = 300_ms};
 // How long a call may hang before the others are asked whether one of them leads now.
@@ -98,6 +99,7 @@ Co<Result<Answer>> ClusterClient::call(ClusterCall call) {
   Backoff backoff(RETRY, random_);
   std::optional<RequestId> id;
   std::optional<Refusal> lastRefusal;
+  bool lostOne = false;
   for (;;) {
     CoordinatorLink* link = co_await find(call.asks, deadline);
     if (link == nullptr) co_return lastRefusal ? *lastRefusal : noLeader(id.has_value());
@@ -111,8 +113,10 @@ Co<Result<Answer>> ClusterClient::call(ClusterCall call) {
     if (!result.linkIsGood) link->drop();
     lastRefusal = result.refusal;
     options_.onRetry(link->address() + ": " + result.why + "; asking again");
+    // A connection that broke was its leader's last word, most likely: who follows it tells us.
+    bool lostLeader = !result.linkIsGood && !std::exchange(lostOne, true);
     auto pause = std::min(toKj(backoff.next()), deadline - timer_.now());
-    if (pause > 0 * kj::SECONDS) co_await timer_.afterDelay(pause);
+    if (pause > 0 * kj::SECONDS && !lostLeader) co_await pauseBefore(*link, call.asks, pause);
   }
 }
 
@@ -138,9 +142,11 @@ Co<void> ClusterClient::searchAt(Search& search, CoordinatorLink& link) {
   Backoff backoff(SEARCH, random_);
   for (;;) {
     bool distrusted = false;
+    bool heard = false;
     try {
       ServerFacts facts = co_await link.hello();
       learn(facts);
+      heard = true;
       bool leads = facts.stage == Stage::SERVING && facts.epoch >= epochMax_;
       if (search.asks == Asks::ANYONE || leads) {
         search.found->fulfill(&link);
@@ -151,7 +157,9 @@ Co<void> ClusterClient::searchAt(Search& search, CoordinatorLink& link) {
       distrusted = !mayPass(exception);
     }
     if (distrusted) break;  // asking again would not help
-    co_await timer_.afterDelay(toKj(backoff.next()));
+    kj::Promise<void> pause = timer_.afterDelay(toKj(backoff.next()));
+    if (heard) pause = pause.exclusiveJoin(newsOf({&link}));
+    co_await kj::mv(pause);
   }
   if (--search.hopeful == 0) {
     distrusted_ = true;
@@ -181,20 +189,48 @@ Co<ClusterClient::Try> ClusterClient::tryOnce(CoordinatorLink& link, ClusterCall
   }
 }
 
-// A leader that hangs (stopped, or cut off) never answers; the others know when it is replaced.
+// Resolves when one of these has said something new; never if none can.
+kj::Promise<void> ClusterClient::newsOf(const std::vector<CoordinatorLink*>& links) {
+  kj::Promise<void> first = kj::NEVER_DONE;
+  for (CoordinatorLink* link : links) {
+    auto told =
+        link->news().catch_([](kj::Exception&&) { return kj::Promise<void>(kj::NEVER_DONE); });
+    first = first.exclusiveJoin(kj::mv(told));
+  }
+  return first;
+}
+
+// Shorter when another coordinator leads meanwhile.
+kj::Promise<void> ClusterClient::pauseBefore(CoordinatorLink& link, Asks asks, kj::Duration pause) {
+  kj::Promise<void> over = timer_.afterDelay(pause);
+  if (asks != Asks::LEADER) return over;
+  return over.exclusiveJoin(untilAnotherLeads(link).asPromise());
+}
+
+// A leader that hangs (stopped, or cut off) never answers. The others know when it is replaced, and
+// say so by themselves; now and then they are asked.
 Co<void> ClusterClient::untilAnotherLeads(CoordinatorLink& link) {
+  std::vector<CoordinatorLink*> others;
+  for (auto& [address, other] : links_) {
+    if (other.get() != &link) others.push_back(other.get());
+  }
+  Epoch epoch = link.facts() ? link.facts()->epoch : Epoch{};
+  auto leads = [epoch](const ServerFacts& facts) {
+    return facts.stage == Stage::SERVING && facts.epoch > epoch;
+  };
   for (;;) {
-    co_await timer_.afterDelay(LOOK_AROUND_EVERY);
-    std::vector<CoordinatorLink*> others;
-    for (auto& [address, other] : links_) {
-      if (other.get() != &link) others.push_back(other.get());
+    auto lookAt = timer_.now() + LOOK_AROUND_EVERY;
+    while (timer_.now() < lookAt) {
+      co_await timer_.atTime(lookAt).exclusiveJoin(newsOf(others));
+      for (auto* other : others) {
+        if (other->facts() && leads(*other->facts())) co_return;
+      }
     }
     for (auto* other : others) {
       try {
         ServerFacts facts = co_await other->hello();
         learn(facts);
-        bool newer = !link.facts() || facts.epoch > link.facts()->epoch;
-        if (facts.stage == Stage::SERVING && newer) co_return;
+        if (leads(facts)) co_return;
       } catch (const kj::Exception&) {
         continue;  // one that cannot be asked knows of nobody
       }

@@ -54,6 +54,8 @@ class ClusterClient {
   Co<void> searchAt(Search& search, CoordinatorLink& link);
   Co<Try> tryOnce(CoordinatorLink& link, ClusterCall call, CallStamp stamp, kj::TimePoint deadline);
   Co<void> untilAnotherLeads(CoordinatorLink& link);
+  kj::Promise<void> newsOf(const std::vector<CoordinatorLink*>& links);
+  kj::Promise<void> pauseBefore(CoordinatorLink& link, Asks asks, kj::Duration pause);
   CoordinatorLink& linkTo(const std::string& address);
   void startAt(Search& search, const std::string& address);
   void learn(const ServerFacts& facts);

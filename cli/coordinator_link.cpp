@@ -32,18 +32,21 @@ kj::Promise<ServerFacts> ask(RpcConnection& connection, kj::Timer& timer) {
   }));
 }
 
+[[noreturn]] void throwDropped() {
+  kj::throwFatalException(KJ_EXCEPTION(DISCONNECTED, "the connection was dropped"));
+  KJ_UNREACHABLE;
+}
+
 }  // namespace
 
 kj::Promise<ServerFacts> CoordinatorLink::hello() {
   if (!asked_) failure_ = "does not answer";
   asked_ = true;
-  kj::Promise<void> ready = kj::READY_NOW;
-  if (connection_ == nullptr) {
-    ready =
-        connectRpc(transport_, timer_, address_, Role::COORDINATOR)
-            .then([this](kj::Own<RpcConnection> connection) { connection_ = kj::mv(connection); });
-  }
-  return ready.then([this] { return ask(*KJ_ASSERT_NONNULL(connection_), timer_); })
+  return connected()
+      .then([this] {
+        if (connection_ == nullptr) throwDropped();
+        return ask(*KJ_ASSERT_NONNULL(connection_), timer_);
+      })
       .then(
           [this](ServerFacts facts) {
             facts_ = facts;
@@ -57,6 +60,61 @@ kj::Promise<ServerFacts> CoordinatorLink::hello() {
           });
 }
 
+// Notes that it is over. False when it was dropped before.
+bool CoordinatorLink::finish(kj::Own<Shared>& shared, uint64_t number) {
+  if (shared.get() == nullptr || shared->number != number) return false;
+  shared->over = true;
+  return true;
+}
+
+// The attempt of whoever asked first; it goes on although that one gives up.
+kj::Promise<void> CoordinatorLink::connected() {
+  if (connection_ != nullptr) return kj::READY_NOW;
+  if (dialling_.get() == nullptr || dialling_->over) {
+    uint64_t number = ++shares_;
+    auto dialled = connectRpc(transport_, timer_, address_, Role::COORDINATOR)
+                       .then(
+                           [this, number](kj::Own<RpcConnection> connection) {
+                             if (finish(dialling_, number)) {
+                               connection_ = kj::mv(connection);
+                             } else {
+                               throwDropped();
+                             }
+                           },
+                           [this, number](kj::Exception&& exception) {
+                             finish(dialling_, number);
+                             kj::throwFatalException(kj::mv(exception));
+                           });
+    dialling_ = kj::heap<Shared>(Shared{dialled.fork(), number});
+  }
+  return dialling_->promise.addBranch();
+}
+
+kj::Promise<void> CoordinatorLink::news() {
+  return connected().then([this] { return follow(); });
+}
+
+kj::Promise<void> CoordinatorLink::follow() {
+  if (following_.get() != nullptr && !following_->over) return following_->promise.addBranch();
+  if (connection_ == nullptr) throwDropped();
+  uint64_t number = ++shares_;
+  auto request = KJ_ASSERT_NONNULL(connection_)->bootstrap<schema::Gate>().followRequest();
+  if (facts_) {
+    request.setEpoch(facts_->epoch.value);
+    request.setServing(facts_->stage == Stage::SERVING);
+  }
+  auto told = request.send().then(
+      [this, number](capnp::Response<schema::Gate::FollowResults>&& response) {
+        if (finish(following_, number)) facts_ = toFacts(response.getInfo());
+      },
+      [this, number](kj::Exception&& exception) {
+        finish(following_, number);
+        kj::throwFatalException(kj::mv(exception));
+      });
+  following_ = kj::heap<Shared>(Shared{told.fork(), number});
+  return following_->promise.addBranch();
+}
+
 schema::ClusterApi::Client CoordinatorLink::api() {
   if (api_ == nullptr) {
     auto gate = KJ_REQUIRE_NONNULL(connection_, "no connection", address_.c_str())
@@ -68,6 +126,8 @@ schema::ClusterApi::Client CoordinatorLink::api() {
 
 void CoordinatorLink::drop() {
   api_ = nullptr;
+  following_ = nullptr;
+  dialling_ = nullptr;
   connection_ = nullptr;
 }
 

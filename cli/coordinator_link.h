@@ -38,6 +38,11 @@ class CoordinatorLink {
   // no answer comes in time. After a failure the next call dials again. One call at a time.
   kj::Promise<ServerFacts> hello();
 
+  // Resolves when this coordinator knows a newer leadership than facts() tell, which are renewed
+  // then: it says so on this connection by itself. Dials when there is no connection. Throws as
+  // hello() does, and UNIMPLEMENTED when the coordinator tells no news. May be asked beside others.
+  kj::Promise<void> news();
+
   // What clients may ask. Only after a hello that succeeded.
   schema::ClusterApi::Client api();
 
@@ -51,6 +56,9 @@ class CoordinatorLink {
   void noteFailure(std::string text) { failure_ = std::move(text); }
 
  private:
+  kj::Promise<void> connected();
+  kj::Promise<void> follow();
+
   Transport& transport_;
   kj::Timer& timer_;
   std::string address_;
@@ -58,6 +66,17 @@ class CoordinatorLink {
   bool asked_ = false;
   std::optional<ServerFacts> facts_;
   kj::Maybe<kj::Own<RpcConnection>> connection_;
+  // Shared by who asks at the same time; goes on when nobody does any more. What was dropped may
+  // still come, when somebody waits for it: it bears another number then.
+  struct Shared {
+    kj::ForkedPromise<void> promise;
+    uint64_t number = 0;
+    bool over = false;
+  };
+  static bool finish(kj::Own<Shared>& shared, uint64_t number);
+  uint64_t shares_ = 0;
+  kj::Own<Shared> dialling_;
+  kj::Own<Shared> following_;
   kj::Maybe<schema::ClusterApi::Client> api_;
 };
 

@@ -27,6 +27,7 @@ CoordinatorView viewOf(const PeerAddress& peer, schema::ServerInfo::Reader info)
     view.stateHash = decode(info.getStateHash());
   }
   view.fencedAttempts = info.getFencedAttempts();
+  view.wrongGuesses = info.getWrongGuesses();
   return view;
 }
 

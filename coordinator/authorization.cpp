@@ -33,6 +33,7 @@ constexpr Permission PERMISSIONS[] = {
     {GATE, 1, "Gate.api", VIEWERS_AND_PEERS},
     {GATE, 2, "Gate.worker", WORKERS},
     {GATE, 3, "Gate.peer", COORDINATORS},
+    {GATE, 4, "Gate.follow", ANYONE},
     {CLUSTER_API, 0, "ClusterApi.plan", VIEWERS},
     {CLUSTER_API, 1, "ClusterApi.apply", OPERATORS},
     {CLUSTER_API, 2, "ClusterApi.delete", OPERATORS},

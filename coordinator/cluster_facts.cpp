@@ -29,6 +29,7 @@ CoordinatorView ownView(ApiContext& context) {
     view.stateHash = coordinator.state().hash();
   }
   view.fencedAttempts = facts.fencedAttempts;
+  view.wrongGuesses = facts.wrongGuesses;
   view.address = coordinator.settings().rpcAdvertised;
   view.reachable = true;
   return view;

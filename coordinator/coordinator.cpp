@@ -29,6 +29,7 @@ Coordinator::Coordinator(CoordinatorEnvironment environment, CoordinatorSettings
       follower_(environment.store, facts_, environment.logger),
       registry_(environment.clock),
       workerCalls_(environment.timer, registry_),
+      news_(environment.timer),
       freshAt_(environment.clock.steadyNow()),
       server_(environment.timer, [this](const RpcPeer& peer) { return bootstrapFor(peer); }),
       stopped_(kj::newPromiseAndFulfiller<void>()) {
@@ -69,6 +70,7 @@ Co<void> Coordinator::runCo() {
     auto failed = co_await runSession();
     role_ = nullptr;
     facts_.stage = Stage::STANDBY;
+    noteNews();
     follower_.takeBack();  // in the same turn: nobody reads what was never committed
     KJ_IF_MAYBE (exception, failed) {
       if (!mayTryAgain(*exception)) {
@@ -96,11 +98,17 @@ SessionRole::Parts Coordinator::roleParts() {
   auto events = [this](const std::vector<Event>& events) {
     if (onEvents_) onEvents_(events);
   };
-  Leading::Parts leading{
-      environment_,  settings_.id, incarnation_,
-      clusterClock_, follower_,    facts_,
-      registry_,     *this,        [this] { waiters_.note(facts_.committedIndex); },
-      events};
+  Leading::Parts leading{environment_,
+                         settings_.id,
+                         incarnation_,
+                         clusterClock_,
+                         follower_,
+                         facts_,
+                         registry_,
+                         *this,
+                         [this] { waiters_.note(facts_.committedIndex); },
+                         events,
+                         [this] { noteNews(); }};
   failover::ContenderIdentity identity{settings_.cluster, settings_.id, incarnation_,
                                        settings_.rpcAdvertised};
   return SessionRole::Parts{kj::mv(leading), kj::mv(identity),
@@ -111,6 +119,14 @@ SessionRole::Parts Coordinator::roleParts() {
 void Coordinator::tookView(const failover::EpochView& view) {
   view_ = view;
   known_ = std::max(known_, FencingToken{view.history, view.epoch});
+  noteNews();
+}
+
+// Between its election and the moment it serves a coordinator has nothing to say that would help
+// anybody.
+void Coordinator::noteNews() {
+  if (facts_.stage == Stage::ELECTED || facts_.stage == Stage::CAUGHT_UP) return;
+  news_.note({known_.epoch, facts_.stage == Stage::SERVING});
 }
 
 kj::Promise<void> Coordinator::shutDown() { return shutDownCo(); }
@@ -176,6 +192,7 @@ void Coordinator::sawToken(const FencingToken& token, const NodeName& from) {
 void Coordinator::takeToken(const FencingToken& token, const std::string& from) {
   if (token <= known_) return;
   known_ = token;
+  noteNews();
   KJ_IF_MAYBE (leading, leadership()) {
     if (leading->token() < token) {
       facts_.fencedAttempts++;
@@ -246,7 +263,10 @@ capnp::Capability::Client Coordinator::bootstrapFor(const RpcPeer& peer) {
       [this](schema::PeerState::Builder state) { describe(state); },
       [this](const failover::LeaderInLine& leader) { return deathWatch_->suspects(leader); }};
   return makeGate(peer, {[this](schema::ServerInfo::Builder info) { describe(info); }, makeApi_,
-                         kj::mv(worker), kj::mv(peers)});
+                         kj::mv(worker), kj::mv(peers),
+                         [this](LeadershipNews::Said heard, Audience audience) {
+                           return news_.after(heard, audience);
+                         }});
 }
 
 void Coordinator::describe(schema::ServerInfo::Builder info) {
@@ -266,6 +286,7 @@ void Coordinator::describe(schema::ServerInfo::Builder info) {
   info.setAppliedIndex(facts_.committedIndex.value);
   info.setVersion(settings_.version.c_str());
   info.setFencedAttempts(facts_.fencedAttempts);
+  info.setWrongGuesses(facts_.wrongGuesses);
   // A hash of commands in flight may never be any committed state's.
   if (state().applied != facts_.committedIndex) return;
   info.setStateHashIndex(state().applied.value);

@@ -9,6 +9,7 @@
 #include "coordinator/follower.h"
 #include "coordinator/gate.h"
 #include "coordinator/index_waiters.h"
+#include "coordinator/leadership_news.h"
 #include "coordinator/session_role.h"
 #include "coordinator/worker_calls.h"
 #include "coordinator/worker_gate.h"
@@ -95,6 +96,7 @@ class Coordinator final : public WorkerAuthority {
   void describe(schema::ServerInfo::Builder info);
   void describe(schema::PeerState::Builder state);
   void takeToken(const FencingToken& token, const std::string& from);
+  void noteNews();
   void tookView(const failover::EpochView& view);
 
   CoordinatorEnvironment environment_;
@@ -110,6 +112,7 @@ class Coordinator final : public WorkerAuthority {
   std::function<void(const std::vector<Event>&)> onEvents_;
   std::optional<failover::EpochView> view_;
   FencingToken known_;
+  LeadershipNews news_;
   SteadyTime freshAt_;
   bool leaving_ = false;
   kj::Own<DeathWatch> deathWatch_;

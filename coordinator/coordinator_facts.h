@@ -32,6 +32,14 @@ struct DurationHistogram {
   }
 };
 
+// When this coordinator's newest leadership came about, step by step.
+struct TakeoverTimes {
+  SteadyTime guessed;  // zero: the leader before was not taken for dead, its session had ended
+  SteadyTime elected;
+  SteadyTime caughtUp;
+  SteadyTime serving;
+};
+
 struct CoordinatorFacts {
   Stage stage = Stage::STANDBY;
   std::string alarm;  // why this coordinator takes no part until somebody acts; empty: all is well
@@ -42,6 +50,7 @@ struct CoordinatorFacts {
   LogIndex committedIndex;  // newest that is committed and in the store
   uint64_t fencedAttempts =
       0;  // appends, checks, orders, answers given up or refused: epoch or session over
+  TakeoverTimes takeover;
   uint64_t guessTakeovers = 0;    // elections won before the old leader's session had ended
   uint64_t wrongGuesses = 0;      // of them, those whose leader turned out to live
   uint64_t rejectedCommands = 0;  // accepted by decide and rejected by apply: a bug, alarmed

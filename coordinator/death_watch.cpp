@@ -54,6 +54,7 @@ void DeathWatch::leave() {
 
 void DeathWatch::won(const failover::Contender::Elected& elected) {
   leader_ = std::nullopt;
+  if (!elected.onGuess) parts_.facts.takeover.guessed = {};
   if (!elected.onGuess || !guessed_) return;
   KJ_IF_MAYBE (session, session_) {
     parts_.facts.guessTakeovers++;
@@ -172,6 +173,7 @@ Co<size_t> DeathWatch::askPeers(LeaderInLine leader) {
 void DeathWatch::act(const LeaderInLine& leader, Suspicion suspicion) {
   if (guessed_ == leader) return;
   guessed_ = leader;
+  parts_.facts.takeover.guessed = parts_.env.clock.steadyNow();
   std::string why = failover::guessReason(suspicion, leader.id);
   parts_.env.logger.info("the leader is taken for dead",
                          {{"why", why}, {"epoch", leader.token.epoch}});

@@ -26,6 +26,17 @@ class Gate final : public Authorized<schema::Gate> {
     return kj::READY_NOW;
   }
 
+  kj::Promise<void> follow(FollowContext context) override {
+    if (!parts_.news) KJ_UNIMPLEMENTED("this coordinator tells no news");
+    auto heard = context.getParams();
+    LeadershipNews::Said said{{heard.getEpoch()}, heard.getServing()};
+    context.allowCancellation();
+    auto audience = peer_.identity.role == Role::WORKER ? Audience::WORKER : Audience::CLIENT;
+    return parts_.news(said, audience).then([this, context]() mutable {
+      parts_.describe(context.getResults().initInfo());
+    });
+  }
+
   kj::Promise<void> peer(PeerContext context) override {
     context.getResults().setPeer(makePeerGate(caller(), logger(), parts_.peer));
     return kj::READY_NOW;

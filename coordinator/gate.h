@@ -3,6 +3,7 @@
 #pragma once
 
 #include "coordinator/authorization.h"
+#include "coordinator/leadership_news.h"
 #include "coordinator/peer_gate.h"
 #include "coordinator/worker_gate.h"
 #include "protocol/coordinator.capnp.h"
@@ -19,6 +20,8 @@ struct GateParts {
   ApiFactory makeApi;  // empty: this coordinator serves workers only
   WorkerGateParts worker;
   PeerGateParts peer;
+  // Empty: nobody is told of changes, whoever wants to know asks again.
+  std::function<kj::Promise<void>(LeadershipNews::Said, Audience)> news = {};
 };
 
 schema::Gate::Client makeGate(const RpcPeer& peer, GateParts parts);

@@ -58,10 +58,24 @@ Co<failover::LeadershipEnded> Leading::serveCo() {
   service_ = kj::heap<Service>(*this, parts_);
   serving_ = true;
   parts_.facts.stage = Stage::SERVING;
+  parts_.facts.takeover.serving = parts_.env.clock.steadyNow();
+  parts_.onServing();
   parts_.env.logger.info("serving",
                          {{"epoch", leadership_->epoch()}, {"index", *index}, {"reason", reason_}});
+  logTakeover();
   co_await service_->reconciler.run();
   KJ_FAIL_ASSERT("the leader's work ended by itself");
+}
+
+// On the kernel's boot clock, so that the logs of one machine can be laid side by side.
+void Leading::logTakeover() const {
+  const TakeoverTimes& times = parts_.facts.takeover;
+  auto micros = [](SteadyTime time) { return time.nanos / 1000; };
+  parts_.env.logger.info("takeover times", {{"epoch", leadership_->epoch()},
+                                            {"guessed_us", micros(times.guessed)},
+                                            {"elected_us", micros(times.elected)},
+                                            {"caught_up_us", micros(times.caughtUp)},
+                                            {"serving_us", micros(times.serving)}});
 }
 
 void Leading::resign(std::string why) {

@@ -32,6 +32,7 @@ class Leading {
     WorkerAuthority& authority;
     std::function<void()> onCommitted;  // the committed index has grown
     std::function<void(const std::vector<Event>&)> onEvents;
+    std::function<void()> onServing;  // from now on
   };
   Leading(Parts parts, kj::Own<failover::Leadership> leadership, std::string reason);
   ~Leading() noexcept(false);
@@ -58,6 +59,7 @@ class Leading {
   struct Service;  // what runs while serving
 
   Co<failover::LeadershipEnded> serveCo();
+  void logTakeover() const;
   void over(const failover::LeadershipEnded& ended);
   void handOverDone(bool done);
 

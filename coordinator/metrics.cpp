@@ -71,6 +71,12 @@ void addCoordinator(Families& out, const CoordinatorFacts& facts) {
   out.begin("muster_coordinator_elections_total", "Elections that this coordinator has won",
             MetricType::Counter);
   out.value(static_cast<double>(facts.elections));
+  out.begin("muster_coordinator_guess_takeovers_total",
+            "Elections won before the old leader's session had ended", MetricType::Counter);
+  out.value(static_cast<double>(facts.guessTakeovers));
+  out.begin("muster_coordinator_wrong_guesses_total",
+            "Leaders that this coordinator took for dead and that lived", MetricType::Counter);
+  out.value(static_cast<double>(facts.wrongGuesses));
   out.begin("muster_zookeeper_session_state", "1 for the state of this coordinator's session",
             MetricType::Gauge);
   for (auto state : {failover::SessionState::CONNECTING, failover::SessionState::CONNECTED,

@@ -13,6 +13,18 @@ namespace {
 constexpr Duration ANSWER_DEADLINE = 2_s;
 constexpr BackoffPolicy RECONNECT{50_ms, 1_s};
 
+// Nobody listens there any more: the kernel of its machine answers, or the process went away while
+// we were talking. A network that leads nowhere says nothing about the process.
+bool isRefused(const kj::Exception& why) {
+  if (why.getType() != kj::Exception::Type::DISCONNECTED) return false;
+  std::string_view text(why.getDescription().cStr());
+  for (std::string_view lost : {"No route to host", "Network is unreachable", "timed out",
+                                "Network is down", "Host is down"}) {
+    if (text.find(lost) != std::string_view::npos) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 PeerLink::PeerLink(CoordinatorEnvironment environment, PeerAddress peer,
@@ -42,10 +54,9 @@ Co<void> PeerLink::runCo() {
 }
 
 void PeerLink::ended(const kj::Exception& why, bool wasConnected) {
-  bool nobody = why.getType() == kj::Exception::Type::DISCONNECTED;
   if (wasConnected) {
     hearing_.broke();
-  } else if (nobody) {
+  } else if (isRefused(why)) {
     hearing_.nobodyAnswered();
   }
   std::string problem = why.getDescription().cStr();

@@ -57,6 +57,7 @@ Co<void> SessionRole::runCo() {
 
   Contender::Elected elected = co_await contender_->campaign().exclusiveJoin(tail().asPromise());
   facts().stage = Stage::ELECTED;
+  facts().takeover.elected = env().clock.steadyNow();
   parts_.deathWatch.won(elected);
   facts().elections++;
   parts_.onView(elected.view);
@@ -66,6 +67,7 @@ Co<void> SessionRole::runCo() {
                          // us
 #endif
   facts().stage = Stage::CAUGHT_UP;
+  facts().takeover.caughtUp = env().clock.steadyNow();
   env().logger.info("caught up",
                     {{"epoch", elected.view.epoch}, {"index", follower().position().index}});
 

@@ -13,6 +13,9 @@ interface Gate {                    # bootstrap of the coordinator's RPC port; k
   api @1 () -> (api :ClusterApi);
   worker @2 () -> (gate :Worker.WorkerGate);
   peer @3 () -> (peer :Peer.Peer);
+  # Answered as soon as this coordinator knows a higher epoch than the caller, or begins or ends to serve in it: how
+  # clients and workers hear of a new leader on the connections that they have.
+  follow @4 (epoch :UInt64, serving :Bool) -> (info :ServerInfo);
 }
 
 struct ServerInfo {
@@ -29,6 +32,7 @@ struct ServerInfo {
   stateHash @10 :Types.Guid;        # of the whole state; absent while commands are in flight
   stateHashIndex @11 :UInt64;       # the index it is of
   fencedAttempts @12 :UInt64;       # appends, checks, orders and answers given up or refused: epoch or session over
+  wrongGuesses @13 :UInt64;         # leaders that this process took for dead and that lived
 }
 
 struct CallHeader {

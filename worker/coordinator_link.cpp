@@ -2,6 +2,7 @@
 
 #include "base/kj_time.h"
 #include "protocol/codec.h"
+#include "protocol/stage.h"
 
 #include <kj/debug.h>
 
@@ -80,8 +81,11 @@ Co<void> CoordinatorLink::serve() {
                                         Role::COORDINATOR);
   status_.coordinator = connection->peer().name;
   schema::WorkerSession::Client session = nullptr;
-  auto accepted = co_await attach(connection->bootstrap<schema::Gate>(), &session);
+  auto gate = connection->bootstrap<schema::Gate>();
+  auto accepted = co_await attach(gate, &session);
   attached(accepted);
+  // A coordinator that tells no news is heard of by its heartbeats.
+  auto listening = listen(gate, accepted).asPromise().eagerlyEvaluate([](kj::Exception&&) {});
   Duration interval = std::clamp(accepted.heartbeat, policy_.heartbeatMin, policy_.heartbeatMax);
   auto broken = connection->onDisconnect().then(
       [] { kj::throwFatalException(KJ_EXCEPTION(DISCONNECTED, "the coordinator hung up")); });
@@ -116,9 +120,27 @@ void CoordinatorLink::attached(const AttachAccepted& accepted) {
                                         {"epoch", accepted.token.epoch}});
 }
 
+// A coordinator that has begun to lead gets a heartbeat at once. It tells its workers one after the
+// other, so they do not come all in one moment.
+Co<void> CoordinatorLink::listen(schema::Gate::Client gate, AttachAccepted accepted) {
+  uint64_t epoch = accepted.token.epoch.value;
+  bool serving = accepted.leading;
+  for (;;) {
+    auto request = gate.followRequest();
+    request.setEpoch(epoch);
+    request.setServing(serving);
+    auto response = co_await withoutPipeline(request.send());
+    auto info = response.getInfo();
+    epoch = info.getEpoch();
+    serving = static_cast<Stage>(info.getStage()) == Stage::SERVING;
+    if (serving) leads_.fire();
+  }
+}
+
 Co<void> CoordinatorLink::beat(schema::WorkerSession::Client session, Duration interval) {
   for (;;) {
     uint64_t changes = owner_.changes().count();
+    uint64_t news = leads_.count();
     SteadyTime sentAt = environment_.clock.steadyNow();
     auto request = session.heartbeatRequest();
     encode(owner_.report(), request.initReport());
@@ -134,7 +156,7 @@ Co<void> CoordinatorLink::beat(schema::WorkerSession::Client session, Duration i
                                                           {"epoch", answer.token.epoch}});
     }
     status_.leading = leading;
-    co_await nextBeat(changes, interval);
+    if (leads_.count() == news) co_await nextBeat(changes, interval);
   }
 }
 
@@ -144,7 +166,9 @@ kj::Promise<void> CoordinatorLink::nextBeat(uint64_t changesToldOf, Duration int
                                                            : owner_.changes().next();
   auto soon =
       changed.then([this] { return environment_.timer.afterDelay(toKj(policy_.changeGap)); });
-  return environment_.timer.afterDelay(toKj(interval)).exclusiveJoin(kj::mv(soon));
+  return environment_.timer.afterDelay(toKj(interval))
+      .exclusiveJoin(kj::mv(soon))
+      .exclusiveJoin(leads_.next());
 }
 
 // Says why the connection ended, once per reason, and how long to wait before the next one.

@@ -83,6 +83,7 @@ class CoordinatorLink {
   Co<void> runCo();
   Co<void> serve();
   Co<AttachAccepted> attach(schema::Gate::Client gate, schema::WorkerSession::Client* session);
+  Co<void> listen(schema::Gate::Client gate, AttachAccepted accepted);
   Co<void> beat(schema::WorkerSession::Client session, Duration interval);
   kj::Promise<void> nextBeat(uint64_t changesToldOf, Duration interval);
   void attached(const AttachAccepted& accepted);
@@ -92,6 +93,7 @@ class CoordinatorLink {
   LinkOwner& owner_;
   LinkPolicy policy_;
   LinkStatus status_;
+  Signal leads_;  // fired when this coordinator says that it leads now
   SteadyTime attachedAt_;
   Backoff lost_;
   Backoff refused_;

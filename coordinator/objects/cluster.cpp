@@ -55,14 +55,18 @@ Json clusterObject(const ObjectView& view, const ClusterFacts& facts) {
 
 Json statusObject(const ClusterFacts& facts, const std::vector<CoordinatorView>& coordinators) {
   Json rows = Json::array();
-  for (const auto& one : coordinators) rows.push_back(coordinatorObject(one));
+  uint64_t wrongGuesses = 0;
+  for (const auto& one : coordinators) {
+    rows.push_back(coordinatorObject(one));
+    wrongGuesses += one.wrongGuesses;
+  }
   return {{"version", 1},
           {"cluster", facts.cluster.value},
           {"history", historyText(facts.history)},
           {"epoch", facts.epoch.value},
           {"leader", {{"id", facts.leader.value}, {"address", facts.leaderAddress}}},
           {"coordinators", std::move(rows)},
-          {"wrong_guesses", 0}};  // nobody guesses yet: only a session's end makes a leader dead
+          {"wrong_guesses", wrongGuesses}};
 }
 
 }  // namespace muster::coordinator

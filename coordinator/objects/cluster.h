@@ -17,6 +17,7 @@ struct CoordinatorView {
   LogIndex appliedIndex;
   std::optional<Guid> stateHash;  // at that index; nothing while commands are in flight
   uint64_t fencedAttempts = 0;
+  uint64_t wrongGuesses = 0;  // leaders it took for dead and that lived
   std::string address;
   bool reachable = false;
 };

@@ -50,6 +50,8 @@ class ClusterClientTest : public testing::Test {
   SeededRandom random{7};
   std::vector<kj::Own<FakeCoordinator>> coordinators;
   kj::Own<Transport> transport;
+  kj::Promise<void> changing = nullptr;
+  uint32_t hellosBefore = 0;
 };
 
 TEST_F(ClusterClientTest, asksTheOneThatServes) {
@@ -123,6 +125,24 @@ TEST_F(ClusterClientTest, leavesALeaderThatHangsOnceAnotherServes) {
   ASSERT_TRUE(ask(scaleCall("a", 2, DryRun::NO), options()).ok());
   ASSERT_EQ(at(2).calls.size(), 1u);
   EXPECT_EQ(at(0).calls.front().request, at(2).calls[0].request);
+}
+
+// One that becomes the leader says so on the connection that the client has: it is asked for its
+// facts once before the call is sent to it, and never to find out.
+TEST_F(ClusterClientTest, hearsOfANewLeaderByItself) {
+  lead(0, 1);
+  at(0).answer = [this](const SeenCall&) {
+    auto later = loop.timer().afterDelay(20 * kj::MILLISECONDS).then([this] {
+      hellosBefore = at(2).hellos;
+      lead(2, 2);
+      for (auto& one : coordinators) one->tellNews();
+    });
+    changing = later.eagerlyEvaluate(nullptr);
+    return FakeAnswer::of(Kind::HANG);
+  };
+  ASSERT_TRUE(ask(scaleCall("a", 2, DryRun::NO), options()).ok());
+  ASSERT_EQ(at(2).calls.size(), 1u);
+  EXPECT_EQ(at(2).hellos, hellosBefore + 1);
 }
 
 TEST_F(ClusterClientTest, refusesWhenNobodyLeads) {

@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace muster::cli {
@@ -127,6 +128,10 @@ class FakeCoordinator {
 
   std::string address() const { return listener_->address(); }
   void breakConnections() { server_.closeAll(); }
+  // Tells its facts to all who wait for news.
+  void tellNews() {
+    for (auto& waiting : std::exchange(following_, {})) waiting->fulfill();
+  }
 
   ServerFacts facts;  // what hello tells
   std::function<FakeAnswer(const SeenCall&)> answer = [](const SeenCall&) { return FakeAnswer{}; };
@@ -142,6 +147,20 @@ class FakeCoordinator {
       owner_.hellos++;
       owner_.describe(context.getResults().initInfo());
       return kj::READY_NOW;
+    }
+    kj::Promise<void> follow(FollowContext context) override {
+      auto heard = context.getParams();
+      bool serving = owner_.facts.stage == Stage::SERVING;
+      bool known = heard.getEpoch() == owner_.facts.epoch.value && heard.getServing() == serving;
+      kj::Promise<void> news = kj::READY_NOW;
+      if (known) {
+        auto paf = kj::newPromiseAndFulfiller<void>();
+        owner_.following_.push_back(kj::mv(paf.fulfiller));
+        news = kj::mv(paf.promise);
+      }
+      context.allowCancellation();
+      return news.then(
+          [this, context]() mutable { owner_.describe(context.getResults().initInfo()); });
     }
     kj::Promise<void> api(ApiContext context) override {
       context.getResults().setApi(kj::heap<FakeApi>(owner_));
@@ -163,6 +182,7 @@ class FakeCoordinator {
   }
 
   EventLoop& loop_;
+  std::vector<kj::Own<kj::PromiseFulfiller<void>>> following_;
   kj::Own<Transport> transport_;
   RpcServer server_;
   kj::Own<Listener> listener_;

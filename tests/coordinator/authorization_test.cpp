@@ -56,6 +56,7 @@ const std::map<std::string, Roles> EXPECTED = {
     {"Gate.api", HUMANS_AND_PEERS},
     {"Gate.worker", {Role::WORKER}},
     {"Gate.peer", {Role::COORDINATOR}},
+    {"Gate.follow", Roles(std::begin(ALL_ROLES), std::end(ALL_ROLES))},
     {"Peer.heartbeat", {Role::COORDINATOR}},
     {"Peer.suspects", {Role::COORDINATOR}},
     {"ClusterApi.plan", HUMANS},

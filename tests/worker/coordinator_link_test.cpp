@@ -39,6 +39,21 @@ TEST_F(CoordinatorLinkTest, aChangeIsToldAtOnce) {
   EXPECT_EQ(leader->reports[1].ranks, ranks_.said);
 }
 
+TEST_F(CoordinatorLinkTest, aNewLeaderThatTellsIsBeatenToAtOnce) {
+  auto standby = coordinator("co1");
+  standby->answers.leading = false;
+  standby->answers.heartbeat = 5_s;
+  auto agent = start({standby->address()});
+  until([&] { return standby->reports.size() == 1; });
+  SteadyTime before = clock_.steadyNow();
+  standby->answers.leading = true;
+  standby->answers.token = tokenOf(7);
+  standby->tellNews();
+  until([&] { return standby->reports.size() == 2; });
+  EXPECT_LT((clock_.steadyNow() - before).nanos, (4_s).nanos) << "it waited for the interval";
+  EXPECT_TRUE(agent->status().links[0].leading);
+}
+
 TEST_F(CoordinatorLinkTest, comesBackToACoordinatorThatWasRestarted) {
   auto leader = coordinator("co1");
   auto agent = start({leader->address()});

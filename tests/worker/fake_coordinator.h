@@ -49,6 +49,10 @@ class FakeCoordinator {
     agents.clear();
   }
   const std::string& address() const { return address_; }
+  // Tells all who wait for news how things are now.
+  void tellNews() {
+    for (auto& waiting : std::exchange(following_, {})) waiting->fulfill();
+  }
 
   // An order through the newest attachment.
   kj::Promise<ObeyAnswer> order(const Order& order) {
@@ -123,6 +127,22 @@ class FakeCoordinator {
       context.getResults().setGate(kj::heap<Gate>(owner_));
       return kj::READY_NOW;
     }
+    kj::Promise<void> follow(FollowContext context) override {
+      auto heard = context.getParams();
+      bool known = heard.getServing() == owner_.answers.leading;
+      kj::Promise<void> news = kj::READY_NOW;
+      if (known) {
+        auto paf = kj::newPromiseAndFulfiller<void>();
+        owner_.following_.push_back(kj::mv(paf.fulfiller));
+        news = kj::mv(paf.promise);
+      }
+      context.allowCancellation();
+      return news.then([this, context]() mutable {
+        auto info = context.getResults().initInfo();
+        info.setEpoch(owner_.answers.token.epoch.value);
+        info.setStage(owner_.answers.leading ? 3 : 0);
+      });
+    }
 
    private:
     FakeCoordinator& owner_;
@@ -131,6 +151,7 @@ class FakeCoordinator {
   kj::Timer& timer_;
   kj::Own<Transport> transport_;
   std::string address_ = "127.0.0.1:0";
+  std::vector<kj::Own<kj::PromiseFulfiller<void>>> following_;
   kj::Own<RpcServer> server_;
   kj::Own<Listener> listener_;
 };

@@ -182,8 +182,8 @@ TEST_F(Objects, clusterStatusAndModel) {
   ClusterFacts facts{{"prod"}, {1, {0xab, 0xcd}}, {4},
                      {"co1"},  "10.0.0.1:7401",   {{"co1"}, {"co2"}}};
   golden("cluster", clusterObject(view(), facts));
-  CoordinatorView here{{"co1"}, "serving", {12}, Guid{1, 2}, 3, "10.0.0.1:7401", true};
-  CoordinatorView away{{"co2"}, "", {}, {}, 0, "10.0.0.2:7401", false};
+  CoordinatorView here{{"co1"}, "serving", {12}, Guid{1, 2}, 3, 1, "10.0.0.1:7401", true};
+  CoordinatorView away{{"co2"}, "", {}, {}, 0, 2, "10.0.0.2:7401", false};
   golden("status", statusObject(facts, {here, away}));
   ModelManifest manifest{"file:/models/m",
                          "d1",
