@@ -59,18 +59,22 @@ class TemporaryFile {
 
   // Each step returns 0 or errno.
   int error() const { return error_; }
-  int fill(std::string_view bytes, mode_t mode) {
-    if (fchmod(fd_, mode) != 0) return errno;
-    if (int error = writeAll(fd_, bytes); error != 0) return error;
-    return fsync(fd_) == 0 ? 0 : errno;
-  }
-  int renameTo(const std::string& target) {
+  int setMode(mode_t mode) { return fchmod(fd_, mode) == 0 ? 0 : errno; }
+  int append(std::string_view bytes) { return writeAll(fd_, bytes); }
+  int sync() { return fsync(fd_) == 0 ? 0 : errno; }
+  int nameIt(const std::string& target, IfThere ifThere) {
+    if (ifThere == IfThere::REFUSE) return linkTo(target);
     if (rename(name_.c_str(), target.c_str()) != 0) return errno;
     renamed_ = true;
     return 0;
   }
 
  private:
+  // Unlike a rename it fails when there is such a name; the destructor removes our own.
+  int linkTo(const std::string& target) {
+    return link(name_.c_str(), target.c_str()) == 0 ? 0 : errno;
+  }
+
   std::string name_;
   kj::AutoCloseFd fd_;
   int error_ = 0;
@@ -84,6 +88,34 @@ int syncFolder(const std::string& folder) {
   // gets.
   return fsync(fd) == 0 || errno == EINVAL ? 0 : errno;
 }
+
+class NamedLater final : public NewFile {
+ public:
+  explicit NamedLater(const std::string& path) : path_(path), file_(path) {}
+  int begin(mode_t mode) { return file_.error() != 0 ? file_.error() : file_.setMode(mode); }
+
+  Result<Done> append(std::string_view bytes) override {
+    int error = file_.append(bytes);
+    if (error != 0) return diskFullOrThrow("write", path_, error);
+    return Done{};
+  }
+
+  Result<Done> finish(IfThere ifThere) override {
+    int error = file_.sync();
+    if (error != 0) return diskFullOrThrow("write", path_, error);
+    error = file_.nameIt(path_, ifThere);
+    if (error == EEXIST) {
+      return Refusal{RefusalCode::INVALID_VALUE, "there is a file " + path_ + " already"};
+    }
+    if (error == 0) error = syncFolder(folderOf(path_));
+    if (error != 0) return diskFullOrThrow("name the new file", path_, error);
+    return Done{};
+  }
+
+ private:
+  std::string path_;
+  TemporaryFile file_;
+};
 
 }  // namespace
 
@@ -121,12 +153,22 @@ Result<std::string> readFile(const std::string& path, Bytes limit) {
 Result<Done> writeFileAtomically(const std::string& path, std::string_view bytes, mode_t mode) {
   TemporaryFile file(path);
   if (file.error() != 0) return diskFullOrThrow("create a file beside", path, file.error());
-  if (int error = file.fill(bytes, mode); error != 0) return diskFullOrThrow("write", path, error);
-  if (int error = file.renameTo(path); error != 0) return diskFullOrThrow("replace", path, error);
-  if (int error = syncFolder(folderOf(path)); error != 0) {
-    return diskFullOrThrow("flush the folder of", path, error);
-  }
+  int error = file.setMode(mode);
+  if (error == 0) error = file.append(bytes);
+  if (error == 0) error = file.sync();
+  if (error != 0) return diskFullOrThrow("write", path, error);
+  error = file.nameIt(path, IfThere::REPLACE);
+  if (error != 0) return diskFullOrThrow("replace", path, error);
+  error = syncFolder(folderOf(path));
+  if (error != 0) return diskFullOrThrow("flush the folder of", path, error);
   return Done{};
+}
+
+Result<kj::Own<NewFile>> NewFile::begin(const std::string& path, mode_t mode) {
+  auto file = kj::heap<NamedLater>(path);
+  int error = file->begin(mode);
+  if (error != 0) return diskFullOrThrow("create a file beside", path, error);
+  return kj::Own<NewFile>(kj::mv(file));
 }
 
 }  // namespace muster

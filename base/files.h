@@ -5,6 +5,8 @@
 #include "base/result.h"
 #include "base/units.h"
 
+#include <kj/memory.h>
+
 #include <string>
 #include <string_view>
 #include <sys/types.h>
@@ -21,5 +23,22 @@ Result<std::string> readFile(const std::string& path, Bytes limit);
 // DISK_FULL (also an exceeded quota); throws a kj::Exception for any other error. Blocks while the
 // disk works.
 Result<Done> writeFileAtomically(const std::string& path, std::string_view bytes, mode_t mode);
+
+enum class IfThere { REFUSE, REPLACE };
+
+// A file that is written piece by piece beside its place and takes its name only when it is whole
+// and on the disk. Dropped before that, it leaves nothing. Each call blocks while the disk works,
+// refuses DISK_FULL (also an exceeded quota), and throws a kj::Exception for any other error.
+class NewFile {
+ public:
+  // `mode` holds whatever the umask is.
+  static Result<kj::Own<NewFile>> begin(const std::string& path, mode_t mode);
+  virtual ~NewFile() noexcept(false) = default;
+
+  virtual Result<Done> append(std::string_view bytes) = 0;
+  // Flushes it, renames it to its path and flushes the directory. Refuses INVALID_VALUE when a file
+  // of that name is there and may not be replaced.
+  virtual Result<Done> finish(IfThere ifThere) = 0;
+};
 
 }  // namespace muster

@@ -76,7 +76,7 @@ function(muster_schema folder)
 endfunction()
 
 # `ninja tests_unit` builds no more than the tests with the label unit.
-foreach(label unit property golden sim integration nemesis gpu tsan model)
+foreach(label unit property golden sim integration nemesis gpu tsan model crash)
   add_custom_target(tests_${label})
 endforeach()
 
@@ -85,7 +85,7 @@ set(MUSTER_THREADED_TESTS "^base/|zookeeper|rocks")
 
 # muster_test(sharding/placer_test LABELS unit DEPENDS muster::sharding)
 # Source tests/sharding/placer_test.cpp, ctest name sharding/placer_test. LABELS: unit, property, golden, sim,
-# integration, nemesis, gpu, model. TIMEOUT in seconds, 60 unless given. SERIAL: never beside another test.
+# integration, nemesis, gpu, model, crash. TIMEOUT in seconds, 60 unless given. SERIAL: never beside another test.
 function(muster_test name)
   cmake_parse_arguments(ARG "SERIAL" "TIMEOUT;PROCESSORS" "LABELS;DEPENDS;SOURCES" ${ARGN})
   _muster_name(target ${name})

@@ -4,6 +4,7 @@
 
 #include <kj/debug.h>
 #include <rocksdb/db.h>
+#include <rocksdb/env.h>
 #include <rocksdb/options.h>
 #include <rocksdb/snapshot.h>
 #include <rocksdb/write_batch.h>
@@ -55,11 +56,19 @@ void rocksCheck(const rocksdb::Status& status, const char* what, const std::stri
 rocksdb::Slice slice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
 std::string_view bytesOf(const rocksdb::Slice& bytes) { return {bytes.data(), bytes.size()}; }
 
+// RocksDB's log of its own doings is not written: its writer aborts the process when the disk is
+// full.
+class NoLog final : public rocksdb::Logger {
+ public:
+  using rocksdb::Logger::Logv;
+  void Logv(const char*, va_list) override {}
+};
+
 rocksdb::Options dbOptions() {
   rocksdb::Options options;
+  options.info_log = std::make_shared<NoLog>();
   options.create_if_missing = true;
   options.create_missing_column_families = true;
-  options.keep_log_file_num = 2;
   options.max_total_wal_size = 64 << 20;
   // What was torn off the end of the write-ahead log is in the replicated log; damage in its middle
   // is not ignored.

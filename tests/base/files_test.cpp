@@ -92,5 +92,39 @@ TEST_F(Files, aFullDiskRefusesAndKeepsTheOldContent) {
   EXPECT_EQ(entries(), 1u);
 }
 
+TEST_F(Files, aNewFileTakesItsNameOnlyWhenItIsWhole) {
+  auto begun = NewFile::begin(path("a"), 0600);
+  ASSERT_TRUE(begun.ok());
+  ASSERT_TRUE((*begun)->append("one ").ok());
+  ASSERT_TRUE((*begun)->append("two").ok());
+  EXPECT_FALSE(fs::exists(path("a")));
+  ASSERT_TRUE((*begun)->finish(IfThere::REFUSE).ok());
+  EXPECT_EQ(*readFile(path("a"), 1_MiB), "one two");
+  struct stat info {};
+  ASSERT_EQ(stat(path("a").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777u, 0600u);
+  *begun = nullptr;
+  EXPECT_EQ(entries(), 1u);
+}
+
+TEST_F(Files, aNewFileReplacesAnotherOnlyWhenItMay) {
+  ASSERT_TRUE(writeFileAtomically(path("a"), "old", 0600).ok());
+  for (IfThere ifThere : {IfThere::REFUSE, IfThere::REPLACE}) {
+    auto begun = NewFile::begin(path("a"), 0600);
+    ASSERT_TRUE((*begun)->append("new").ok());
+    auto done = (*begun)->finish(ifThere);
+    EXPECT_EQ(done.ok(), ifThere == IfThere::REPLACE);
+    EXPECT_EQ(*readFile(path("a"), 1_MiB), done.ok() ? "new" : "old");
+  }
+  EXPECT_EQ(entries(), 1u);
+}
+
+TEST_F(Files, aNewFileThatIsDroppedLeavesNothing) {
+  auto begun = NewFile::begin(path("a"), 0600);
+  ASSERT_TRUE((*begun)->append("half").ok());
+  *begun = nullptr;
+  EXPECT_EQ(entries(), 0u);
+}
+
 }  // namespace
 }  // namespace muster
