@@ -68,6 +68,11 @@ Report& Report::figure(const std::string& field, double value) {
   return *this;
 }
 
+Report& Report::row(const std::string& list, Fields fields) {
+  lists_[list].push_back(std::move(fields));
+  return *this;
+}
+
 Report& Report::budget(const std::string& field, const std::string& bound) {
   static const std::set<std::string> COMPARISONS = {"<=", ">=", "<", ">", "=="};
   Bound parsed = {bound, "", 0};
@@ -96,6 +101,13 @@ std::string Report::line() const {
       json[field] = number(value);
     } else {
       json[field.substr(0, dot)][field.substr(dot + 1)] = number(value);
+    }
+  }
+  for (const auto& [list, rows] : lists_) {
+    for (const Fields& fields : rows) {
+      nlohmann::ordered_json row;
+      for (const auto& [field, value] : fields) row[field] = number(value);
+      json[list].push_back(std::move(row));
     }
   }
   json["budget"] = nlohmann::ordered_json::object();

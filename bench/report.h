@@ -28,6 +28,10 @@ class Report {
   // Setting a field twice is a mistake of the benchmark and throws a kj::Exception.
   Report& figure(const std::string& field, double value);
 
+  // One more object of the list `list`, with these fields.
+  using Fields = std::vector<std::pair<std::string, double>>;
+  Report& row(const std::string& list, Fields fields);
+
   // What `field` must satisfy: "<= 25", ">= 200000", "< 1", "> 0" or "== 0". Throws on any other
   // text.
   Report& budget(const std::string& field, const std::string& bound);
@@ -50,6 +54,7 @@ class Report {
 
   std::string name_;
   std::vector<std::pair<std::string, double>> figures_;  // in the order in which they came
+  std::map<std::string, std::vector<Fields>> lists_;
   std::map<std::string, Bound> budgets_;
 };
 

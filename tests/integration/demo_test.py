@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """tools/demo on what is built: it shows what it promises, and with --stop it leaves nothing running."""
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -29,6 +30,10 @@ def test_theDemoIsTrueAndLeavesNothingRunning():
         checkEqual(done.returncode, 0, "exit code of tools/demo")
         check("all of it was true" in done.stdout and "was accepted" in done.stdout, "the demo does not say so")
         checkEqual(left, [], "processes left running")
+        last = done.stdout.rstrip().rsplit("\n", 1)[-1]
+        felt = re.fullmatch(r"the leader's death was felt for (\d+) ms: .*", last)
+        check(felt, f"the last line does not say how long the leader's death was felt: {last}")
+        check(int(felt[1]) < 10_000, f"felt for {felt[1]} ms")
     finally:
         killAll(processesOf(folder))
         shutil.rmtree(folder)

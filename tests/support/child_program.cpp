@@ -27,6 +27,12 @@ pid_t spawnProgram(const std::string& name, std::vector<std::string> arguments,
   _exit(127);
 }
 
+bool hasEnded(pid_t pid) {
+  siginfo_t info{};
+  KJ_SYSCALL(waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT));
+  return info.si_pid == pid;
+}
+
 ProcessEnd awaitEnd(pid_t pid) {
   int status = 0;
   KJ_SYSCALL(waitpid(pid, &status, 0));

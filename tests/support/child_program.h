@@ -18,6 +18,9 @@ struct ProcessEnd {
 pid_t spawnProgram(const std::string& name, std::vector<std::string> arguments,
                    const std::string& output);
 
+// Whether it has ended, so that awaitEnd() would return at once.
+bool hasEnded(pid_t pid);
+
 // Waits until it has ended.
 ProcessEnd awaitEnd(pid_t pid);
 

@@ -38,15 +38,20 @@ std::string quotedList(const std::vector<std::string>& texts) {
 CoordinatorProcesses::CoordinatorProcesses(const ClusterName& cluster,
                                            const std::vector<std::string>& zookeeper, size_t count,
                                            Duration session)
+    : CoordinatorProcesses(
+          cluster, [&zookeeper](size_t) { return zookeeper; }, count, session) {}
+
+CoordinatorProcesses::CoordinatorProcesses(const ClusterName& cluster, const ZookeeperOf& zookeeper,
+                                           size_t count, Duration session)
     : cluster_(cluster), session_(session) {
   createCa(folder_.path(), cluster);
   std::ofstream(folder_ / "digest") << "muster:a secret of tests\n";
   for (size_t i = 0; i < count; i++) {
     members_.push_back({"co" + std::to_string(i + 1), freePort(), 0});
   }
-  for (const Member& member : members_) {
-    certificate({Role::COORDINATOR, member.id});
-    writeConfig(member, zookeeper);
+  for (size_t i = 0; i < count; i++) {
+    certificate({Role::COORDINATOR, members_[i].id});
+    writeConfig(members_[i], zookeeper(i));
   }
 }
 
@@ -66,9 +71,11 @@ std::string CoordinatorProcesses::configPath(size_t member) const {
   return folder_ / (members_.at(member).id + ".toml");
 }
 
-std::string CoordinatorProcesses::log(size_t member) const {
-  return contentOf(folder_ / (members_.at(member).id + ".log"));
+std::string CoordinatorProcesses::logPath(size_t member) const {
+  return folder_ / (members_.at(member).id + ".log");
 }
+
+std::string CoordinatorProcesses::log(size_t member) const { return contentOf(logPath(member)); }
 
 TlsFiles CoordinatorProcesses::certificate(const PeerIdentity& identity) {
   CertificateRequest request;

@@ -10,6 +10,7 @@
 #include "tests/support/child_program.h"
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <sys/types.h>
 #include <vector>
@@ -21,6 +22,10 @@ class CoordinatorProcesses {
   // Makes authority, certificates and configurations for co1 ... co<count>; starts nothing.
   CoordinatorProcesses(const ClusterName& cluster, const std::vector<std::string>& zookeeper,
                        size_t count, Duration session = 1_s);
+  // Each member reaches ZooKeeper by addresses of its own.
+  using ZookeeperOf = std::function<std::vector<std::string>(size_t member)>;
+  CoordinatorProcesses(const ClusterName& cluster, const ZookeeperOf& zookeeper, size_t count,
+                       Duration session = 1_s);
   ~CoordinatorProcesses();
   CoordinatorProcesses(const CoordinatorProcesses&) = delete;
   CoordinatorProcesses& operator=(const CoordinatorProcesses&) = delete;
@@ -29,6 +34,7 @@ class CoordinatorProcesses {
   std::string address(size_t member) const;
   std::string dataDirectory(size_t member) const;
   std::string configPath(size_t member) const;
+  std::string logPath(size_t member) const;
   std::string log(size_t member) const;  // what it wrote to stderr so far
   pid_t pid(size_t member) const { return members_.at(member).pid; }  // 0: not running
   TlsFiles certificate(const PeerIdentity& identity);
