@@ -177,10 +177,14 @@ Co<ClusterClient::Try> ClusterClient::tryOnce(CoordinatorLink& link, ClusterCall
   if (call.asks == Asks::LEADER) moved = untilAnotherLeads(link);
   auto replaced = moved.then(
       []() -> Try { return {.why = "another coordinator leads now", .linkIsGood = false}; });
+  auto silent = untilSilent(link).then(
+      []() -> Try { return {.why = "it says nothing any more", .linkIsGood = false}; });
   auto late = timer_.atTime(deadline).then(
       []() -> Try { return {.why = "no answer in time", .linkIsGood = false}; });
   try {
-    auto result = co_await answered.exclusiveJoin(kj::mv(replaced)).exclusiveJoin(kj::mv(late));
+    auto result = co_await answered.exclusiveJoin(kj::mv(replaced))
+                      .exclusiveJoin(kj::mv(silent))
+                      .exclusiveJoin(kj::mv(late));
     co_return result;
   } catch (const kj::Exception& exception) {
     Try failed{.why = exception.getDescription().cStr(), .linkIsGood = false};
@@ -234,6 +238,19 @@ Co<void> ClusterClient::untilAnotherLeads(CoordinatorLink& link) {
       } catch (const kj::Exception&) {
         continue;  // one that cannot be asked knows of nobody
       }
+    }
+  }
+}
+
+// A connection that the other end has forgotten breaks when something is sent on it, and while an
+// answer is awaited nothing is.
+Co<void> ClusterClient::untilSilent(CoordinatorLink& link) {
+  for (;;) {
+    co_await timer_.afterDelay(LOOK_AROUND_EVERY);
+    try {
+      co_await link.hello();
+    } catch (const kj::Exception&) {
+      co_return;
     }
   }
 }

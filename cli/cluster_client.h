@@ -56,6 +56,7 @@ class ClusterClient {
   Co<void> untilAnotherLeads(CoordinatorLink& link);
   kj::Promise<void> newsOf(const std::vector<CoordinatorLink*>& links);
   kj::Promise<void> pauseBefore(CoordinatorLink& link, Asks asks, kj::Duration pause);
+  Co<void> untilSilent(CoordinatorLink& link);
   CoordinatorLink& linkTo(const std::string& address);
   void startAt(Search& search, const std::string& address);
   void learn(const ServerFacts& facts);

@@ -145,6 +145,30 @@ TEST_F(ClusterClientTest, hearsOfANewLeaderByItself) {
   EXPECT_EQ(at(2).hellos, hellosBefore + 1);
 }
 
+TEST_F(ClusterClientTest, asksAgainOnANewConnectionWhenTheOldOneIsSilent) {
+  lead(0, 1);
+  at(0).answer = [this](const SeenCall&) {
+    if (at(0).calls.size() > 1) return FakeAnswer{};
+    at(0).forgotten = at(0).lastConnection;
+    return FakeAnswer::of(Kind::HANG);
+  };
+  ASSERT_TRUE(ask(scaleCall("a", 2, DryRun::NO), options()).ok());
+  ASSERT_EQ(at(0).calls.size(), 2u);
+  EXPECT_EQ(at(0).calls[0].request, at(0).calls[1].request);
+}
+
+// The one that was deposed tells of the new epoch, too; that must not hide the one who leads.
+TEST_F(ClusterClientTest, leavesALeaderThatHangsThoughItKnowsOfTheNextEpoch) {
+  lead(0, 1);
+  at(0).answer = [this](const SeenCall&) {
+    lead(2, 2);
+    at(0).facts.epoch = {2};
+    return FakeAnswer::of(Kind::HANG);
+  };
+  ASSERT_TRUE(ask(scaleCall("a", 2, DryRun::NO), options(10_s)).ok());
+  ASSERT_EQ(at(2).calls.size(), 1u);
+}
+
 TEST_F(ClusterClientTest, refusesWhenNobodyLeads) {
   auto answer = ask(getCall("nodes", ""), options(3_s));
   ASSERT_FALSE(answer.ok());

@@ -12,6 +12,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -116,7 +117,7 @@ class FakeCoordinator {
         server_(loop.timer(),
                 [this](const RpcPeer& peer) -> capnp::Capability::Client {
                   lastConnection = peer.connection;
-                  return kj::heap<Gate>(*this);
+                  return kj::heap<Gate>(*this, peer.connection);
                 }),
         listener_(transport_->listen("127.0.0.1:0", server_.acceptor()).wait(loop.waitScope())) {
     facts.coordinator = CoordinatorId{std::move(id)};
@@ -138,13 +139,19 @@ class FakeCoordinator {
   std::vector<SeenCall> calls;
   uint32_t hellos = 0;
   RpcConnectionId lastConnection = 0;
+  std::optional<RpcConnectionId> forgotten;  // a connection on which no hello is answered any more
 
  private:
   class Gate final : public schema::Gate::Server {
    public:
-    explicit Gate(FakeCoordinator& owner) : owner_(owner) {}
+    Gate(FakeCoordinator& owner, RpcConnectionId connection)
+        : owner_(owner), connection_(connection) {}
     kj::Promise<void> hello(HelloContext context) override {
       owner_.hellos++;
+      if (owner_.forgotten == connection_) {
+        context.allowCancellation();
+        return kj::NEVER_DONE;
+      }
       owner_.describe(context.getResults().initInfo());
       return kj::READY_NOW;
     }
@@ -169,6 +176,7 @@ class FakeCoordinator {
 
    private:
     FakeCoordinator& owner_;
+    RpcConnectionId connection_;
   };
 
   void describe(schema::ServerInfo::Builder info) const {
