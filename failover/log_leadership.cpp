@@ -4,6 +4,7 @@
 #include "protocol/codec.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace muster::failover {
 namespace {
@@ -268,28 +269,26 @@ kj::Promise<MultiResult> LogLeadership::fenced(std::vector<Op> ops) {
 // Covers everyone who waits now; who asks later waits for the next one.
 void LogLeadership::sendCheck() {
   checkUnderWay_ = true;
-  Waiters waiters = std::move(barriers_);
-  barriers_.clear();
+  checked_ = std::exchange(barriers_, {});
   SteadyTime sent = lastSent_ = clock_.steadyNow();
-  tasks_.add(session_.multi(checkOps(paths_, view_.version))
-                 .then([this, sent, waiters = std::move(waiters)](MultiResult&& result) mutable {
-                   onCheckAnswer(result, sent, std::move(waiters));
-                 }));
+  tasks_.add(
+      session_.multi(checkOps(paths_, view_.version)).then([this, sent](MultiResult&& result) {
+        onCheckAnswer(result, sent);
+      }));
 }
 
-void LogLeadership::onCheckAnswer(const MultiResult& result, SteadyTime sent, Waiters waiters) {
+void LogLeadership::onCheckAnswer(const MultiResult& result, SteadyTime sent) {
   checkUnderWay_ = false;
+  if (over_) return;  // who waited was told by end()
+  Waiters waiters = std::exchange(checked_, {});
   AppendOutcome outcome = judgeAppend(result);
-  if (!over_ && outcome == AppendOutcome::COMMITTED) {
+  if (outcome == AppendOutcome::COMMITTED) {
     lastCommittedCheckSent_ = std::max(lastCommittedCheckSent_, sent);
     for (auto& waiter : waiters) waiter->fulfill();
     return schedulePump();
   }
   std::move(waiters.begin(), waiters.end(), std::back_inserter(barriers_));
-  if (over_) {
-    for (auto& waiter : barriers_) waiter->reject(outcomeUnknown());
-    barriers_.clear();
-  } else if (outcome != AppendOutcome::UNKNOWN) {
+  if (outcome != AppendOutcome::UNKNOWN) {
     endFor(outcome, paths_.epoch());
   } else {
     tasks_.add(timer_.afterDelay(PAUSE_AFTER_UNKNOWN).then([this] { schedulePump(); }));
@@ -347,8 +346,9 @@ void LogLeadership::endFor(AppendOutcome outcome, const std::string& what) {
 void LogLeadership::end(LeadershipEnd why, const std::string& text) {
   if (over_) return;
   over_ = true;
-  Waiters waiters = std::move(barriers_);
-  barriers_.clear();
+  Waiters waiters = std::exchange(barriers_, {});
+  std::move(checked_.begin(), checked_.end(), std::back_inserter(waiters));
+  checked_.clear();
   for (auto& queued : queue_) waiters.push_back(kj::mv(queued.committed));
   for (auto& flight : flights_) {
     std::move(flight->commands.begin(), flight->commands.end(), std::back_inserter(waiters));

@@ -85,7 +85,7 @@ class LogLeadership final : public Leadership {
   Co<void> resolve();
   Co<void> settleExisting();
   void sendCheck();
-  void onCheckAnswer(const MultiResult& result, SteadyTime sent, Waiters waiters);
+  void onCheckAnswer(const MultiResult& result, SteadyTime sent);
   void endFor(AppendOutcome outcome, const std::string& what);
   void end(LeadershipEnd why, const std::string& text);
   Co<void> keepChecking();
@@ -121,6 +121,7 @@ class LogLeadership final : public Leadership {
   bool pumpScheduled_ = false;
 
   Waiters barriers_;  // not covered by a multi that was sent
+  Waiters checked_;   // covered by the check that is under way
   bool checkUnderWay_ = false;
   SteadyTime lastSent_;
   SteadyTime lastCommittedCheckSent_;

@@ -254,6 +254,19 @@ TEST_F(AppendTest, droppingALeadershipRejectsWhoWaits) {
   EXPECT_EQ(patience.await(kj::mv(ended)).why, LeadershipEnd::SESSION_ENDED);
 }
 
+// A reader must hear that it may ask another, also when its check is never answered.
+TEST_F(AppendTest, droppingALeadershipRejectsWhoWaitsForACheckUnderWay) {
+  standAndLead(co1);
+  size_t asked = co1.session->asked.size();
+  co1.session->fate = [](const std::vector<Op>& ops) {
+    return isCheckOnly(ops) ? Fate::HANG : Fate::PASS;
+  };
+  auto waiting = co1.leadership->barrier();
+  ASSERT_TRUE(patience.until([&] { return co1.session->asked.size() > asked; }));
+  co1.leadership = nullptr;
+  EXPECT_THAT(describeFailure([&] { patience.await(kj::mv(waiting)); }), HasSubstr("DISCONNECTED"));
+}
+
 // ---- barriers
 
 TEST_F(AppendTest, waitingBarriersShareOneCheckAndAnAppendServesAsOne) {
