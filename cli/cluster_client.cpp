@@ -100,9 +100,13 @@ Co<Result<Answer>> ClusterClient::call(ClusterCall call) {
   std::optional<RequestId> id;
   std::optional<Refusal> lastRefusal;
   bool lostOne = false;
+  bool mayHaveHappened = false;  // by a try without a sure answer, whatever later ones were told
   for (;;) {
     CoordinatorLink* link = co_await find(call.asks, deadline);
-    if (link == nullptr) co_return lastRefusal ? *lastRefusal : noLeader(id.has_value());
+    if (link == nullptr) {
+      if (lastRefusal && !mayHaveHappened) co_return *lastRefusal;
+      co_return noLeader(id.has_value());
+    }
     if (!id) id = RequestId{random_.guid(), clusterTimeMax_};
     CallStamp stamp = stampFor(*id);
     auto result = co_await tryOnce(*link, call, stamp, deadline);
@@ -112,6 +116,8 @@ Co<Result<Answer>> ClusterClient::call(ClusterCall call) {
     }
     if (!result.linkIsGood) link->drop();
     lastRefusal = result.refusal;
+    bool sure = result.refusal && result.refusal->code != RefusalCode::OUTCOME_UNKNOWN;
+    if (!sure) mayHaveHappened = true;
     options_.onRetry(link->address() + ": " + result.why + "; asking again");
     // A connection that broke was its leader's last word, most likely: who follows it tells us.
     bool lostLeader = !result.linkIsGood && !std::exchange(lostOne, true);

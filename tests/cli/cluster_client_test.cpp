@@ -189,6 +189,19 @@ TEST_F(ClusterClientTest, saysThatTheOutcomeIsUnknownWhenTheRequestHadBeenSent) 
   EXPECT_EQ(answer.refusal().code, RefusalCode::OUTCOME_UNKNOWN);
 }
 
+TEST_F(ClusterClientTest, aLaterRefusalDoesNotMakeAnUnknownOutcomeSure) {
+  lead(0, 1);
+  at(0).answer = [this](const SeenCall&) {
+    if (at(0).calls.size() == 1) return FakeAnswer::of(Kind::BREAK_CONNECTION);
+    at(0).facts.stage = Stage::STANDBY;
+    return FakeAnswer::of(RefusalCode::NOT_LEADER);
+  };
+  auto answer = ask(scaleCall("a", 2, DryRun::NO), options(3_s));
+  ASSERT_FALSE(answer.ok());
+  EXPECT_EQ(at(0).calls.size(), 2u);
+  EXPECT_EQ(answer.refusal().code, RefusalCode::OUTCOME_UNKNOWN);
+}
+
 TEST_F(ClusterClientTest, handsARefusalThrough) {
   lead(0, 1);
   at(0).answer = [](const SeenCall&) {
