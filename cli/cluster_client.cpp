@@ -183,8 +183,9 @@ Co<ClusterClient::Try> ClusterClient::tryOnce(CoordinatorLink& link, ClusterCall
   if (call.asks == Asks::LEADER) moved = untilAnotherLeads(link);
   auto replaced = moved.then(
       []() -> Try { return {.why = "another coordinator leads now", .linkIsGood = false}; });
-  auto silent = untilSilent(link).then(
-      []() -> Try { return {.why = "it says nothing any more", .linkIsGood = false}; });
+  kj::Promise<void> gone = untilSilent(link);
+  auto silent =
+      gone.then([]() -> Try { return {.why = "it says nothing any more", .linkIsGood = false}; });
   auto late = timer_.atTime(deadline).then(
       []() -> Try { return {.why = "no answer in time", .linkIsGood = false}; });
   try {

@@ -13,6 +13,7 @@ ZOOKEEPERS = ["zk1", "zk2", "zk3"]
 COORDINATORS = ["co1", "co2", "co3"]
 WORKERS = [f"w{i}" for i in range(1, 7)]
 CLIENTS = [f"c{i}" for i in range(1, 9)]
+READERS = CLIENTS[:2]  # write nothing
 CLIENT_PORT, QUORUM_PORT, ELECTION_PORT, RPC_PORT = 2181, 2888, 3888, 7401
 CLUSTER = "nemesis"
 REGISTERS = 4

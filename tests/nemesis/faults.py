@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 
-from cluster import CLIENTS, COORDINATORS, WORKERS, ZOOKEEPERS
+from cluster import CLIENTS, COORDINATORS, READERS, WORKERS, ZOOKEEPERS
 
 CONTROL = ZOOKEEPERS + COORDINATORS
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -98,6 +98,12 @@ def freeze_standby(cluster, chance):
 def cut_leader(cluster, chance):
     leader = cluster.leader()
     return cut(cluster, [leader], others(cluster.network.hosts, leader))
+
+
+def cut_leader_with_readers(cluster, chance):
+    """Some clients stay with a leader that nobody else reaches, and only read: what it knows may be old by now."""
+    side = [cluster.leader(), *READERS]
+    return cut(cluster, side, others(cluster.network.hosts, *side))
 
 
 def cut_leader_from_zookeeper(cluster, chance):
@@ -249,6 +255,7 @@ SHORT, LONG = (0.3, 1.0), (1.0, 3.0)
 KINDS = [
     Kind(kill_leader, SHORT), Kind(kill_leader, LONG), Kind(kill_standby, SHORT), Kind(kill_two_coordinators, LONG),
     Kind(kill_all_coordinators, SHORT), Kind(freeze_leader, LONG), Kind(freeze_standby, LONG), Kind(cut_leader, LONG),
+    Kind(cut_leader_with_readers, LONG),
     Kind(cut_leader_from_zookeeper, LONG), Kind(cut_leader_from_standbys, LONG), Kind(leader_is_not_heard, LONG),
     Kind(leader_hears_nobody, LONG), Kind(full_disk, LONG), Kind(clock_step, LONG), Kind(kill_zookeeper, SHORT),
     Kind(kill_zookeeper_quorum, SHORT), Kind(freeze_zookeeper, LONG), Kind(cut_zookeeper, LONG), Kind(halves, LONG),

@@ -4,11 +4,12 @@ import os
 import signal
 import subprocess
 
-from cluster import CLIENTS, COORDINATORS, REGISTERS
+from cluster import CLIENTS, COORDINATORS, READERS, REGISTERS
 from facts import checkEqual
 from local_cluster import TEST_BIN
 
 PATIENCE_S = 60
+WRITES, WRITES_OF_READERS = 6, 0  # of ten operations
 # What a client may be told when nobody can answer for sure: no leader, overloaded, store unreachable, outcome unknown.
 UNSURE = ("E0701", "E0702", "E0703", "E0705", "E0709")
 
@@ -19,7 +20,8 @@ class Client:
     def __init__(self, cluster, id):
         self.id, self.path = id, cluster.path("histories", id + ".jsonl")
         open(self.path, "w").close()
-        argv = [os.path.join(TEST_BIN, "muster-history-client"), cluster.path("context.toml"), id[1:], self.path, REGISTERS]
+        argv = [os.path.join(TEST_BIN, "muster-history-client"), cluster.path("context.toml"), id[1:], self.path, REGISTERS,
+                WRITES_OF_READERS if id in READERS else WRITES]
         with open(cluster.path("logs", id + ".log"), "ab") as log:
             self.process = subprocess.Popen(cluster.network[id].argv(argv), stdout=log, stderr=log)
         self.file = open(self.path)

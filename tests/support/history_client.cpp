@@ -3,9 +3,9 @@
 // of this kind is a register: its value is an argument of a program that never runs. Ends by
 // SIGTERM, after the call under way.
 //
-// Usage: muster-history-client CONTEXT CLIENT OUTPUT REGISTERS
-// CLIENT is its number. Lines carry beside the operation: request_id, epoch and index of an answer;
-// or refusal. Times are of CLOCK_MONOTONIC.
+// Usage: muster-history-client CONTEXT CLIENT OUTPUT REGISTERS WRITES
+// CLIENT is its number; WRITES of ten operations are writes. Lines carry beside the operation:
+// request_id, epoch and index of an answer; or refusal. Times are of CLOCK_MONOTONIC.
 #include "base/event_loop.h"
 #include "base/kj_time.h"
 #include "base/random.h"
@@ -51,15 +51,21 @@ std::string seenIn(const nlohmann::json& item) {
 
 class Client {
  public:
-  Client(ClusterClient& cluster, Random& random, kj::Timer& timer, uint64_t number,
+  struct Work {
+    uint64_t client;
+    uint64_t registers;
+    uint64_t writes;  // of ten operations
+  };
+
+  Client(ClusterClient& cluster, Random& random, kj::Timer& timer, Work work,
          const std::string& path)
-      : cluster_(cluster), random_(random), timer_(timer), number_(number), out_(path) {
+      : cluster_(cluster), random_(random), timer_(timer), work_(work), out_(path) {
     KJ_REQUIRE(out_.good(), "cannot write", path.c_str());
   }
 
-  Co<void> run(uint64_t registers) {
+  Co<void> run() {
     while (!ended_) {
-      Operation operation = draw("reg-" + std::to_string(random_.below(registers)));
+      Operation operation = draw("reg-" + std::to_string(random_.below(work_.registers)));
       co_await carryOut(operation);
       co_await timer_.afterDelay(toKj(PAUSE));
     }
@@ -68,17 +74,18 @@ class Client {
   void end() { ended_ = true; }
 
  private:
-  // Half of it reads; a third of the writes say which revision they want to replace.
+  // A third of the writes say which revision they want to replace.
   Operation draw(const std::string& key) {
     Operation operation;
-    operation.client = number_;
+    operation.client = work_.client;
     operation.key = key;
-    uint64_t dice = random_.below(6);
-    if (dice < 3) return operation;
+    if (random_.below(10) >= work_.writes) return operation;
     operation.kind = OperationKind::APPLY;
-    operation.argument = "c" + std::to_string(number_) + "-" + std::to_string(++writes_) + " x 0";
+    operation.argument =
+        "c" + std::to_string(work_.client) + "-" + std::to_string(++writes_) + " x 0";
     auto seen = revisions_.find(key);
-    if (dice == 5 && seen != revisions_.end()) operation.expected = std::to_string(seen->second);
+    bool expects = random_.below(3) == 0 && seen != revisions_.end();
+    if (expects) operation.expected = std::to_string(seen->second);
     return operation;
   }
 
@@ -140,7 +147,7 @@ class Client {
   ClusterClient& cluster_;
   Random& random_;
   kj::Timer& timer_;
-  uint64_t number_;
+  Work work_;
   std::ofstream out_;
   uint64_t writes_ = 0;
   std::map<std::string, uint64_t> revisions_;  // last seen
@@ -155,8 +162,9 @@ int run(const std::vector<std::string>& words) {
   auto transport = makeTlsTransport(loop.network(), loop.timer(), context->cluster, context->tls);
   ClusterClient cluster(*transport, loop.timer(), random,
                         {.coordinators = context->coordinators, .timeout = CALL_TIMEOUT});
-  Client client(cluster, random, loop.timer(), std::stoull(words[1]), words[2]);
-  kj::Promise<void> running = client.run(std::stoull(words[3]));
+  Client::Work work{std::stoull(words[1]), std::stoull(words[3]), std::stoull(words[4])};
+  Client client(cluster, random, loop.timer(), work, words[2]);
+  kj::Promise<void> running = client.run();
   auto ending = loop.onTermination().then([&](int) { client.end(); }).eagerlyEvaluate(nullptr);
   running.wait(loop.waitScope());
   return 0;
@@ -166,8 +174,8 @@ int run(const std::vector<std::string>& words) {
 
 int main(int argc, char** argv) {
   std::vector<std::string> words(argv + 1, argv + argc);
-  if (words.size() != 4) {
-    std::fprintf(stderr, "usage: muster-history-client CONTEXT CLIENT OUTPUT REGISTERS\n");
+  if (words.size() != 5) {
+    std::fprintf(stderr, "usage: muster-history-client CONTEXT CLIENT OUTPUT REGISTERS WRITES\n");
     return 2;
   }
   try {
