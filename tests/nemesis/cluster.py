@@ -21,6 +21,7 @@ REGISTERS = 4
 ROOM_BYTES = 56 << 20
 DEVICE = '\n[[devices]]\ntype = "cpu"\nmemory = "256MiB"\n'
 JARS = "/usr/share/java/zookeeper.jar:/usr/share/java/slf4j-simple.jar"
+FILE_FAULT = os.path.join(TEST_BIN, "support/libmuster_tests_file_fault.so")
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 
 
@@ -35,12 +36,16 @@ class Daemon:
         self.host, self.argv, self.folder, self.log, self.environment = host, argv, folder, log, environment
         self.process = None
 
-    def start(self):
+    def start(self, library=None, **more):
+        """`library`: one more to preload; `more`: of its environment."""
         if self.runs():
             return
+        environment = {**self.environment, **more}
+        if library:
+            environment["LD_PRELOAD"] = " ".join([library, *self.environment.get("LD_PRELOAD", "").split()])
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(self.host.argv(self.argv), cwd=self.folder, stdin=subprocess.DEVNULL,
-                                            stdout=log, stderr=log, env=self.environment, start_new_session=True)
+                                            stdout=log, stderr=log, env=environment, start_new_session=True)
 
     def runs(self):
         return self.process is not None and self.process.poll() is None

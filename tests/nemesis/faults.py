@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 
-from cluster import CLIENTS, COORDINATORS, READERS, WORKERS, ZOOKEEPERS
+from cluster import CLIENTS, COORDINATORS, FILE_FAULT, READERS, WORKERS, ZOOKEEPERS
 
 CONTROL = ZOOKEEPERS + COORDINATORS
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -146,6 +146,41 @@ def full_disk(cluster, chance):
     return Fault(id, undo, [id])
 
 
+def withFailingFiles(cluster, id, folder, fault):
+    """Starts it again with files of which one call will fail. It may end for it, and is started as usual afterwards."""
+    report = cluster.path("logs", f"{id}.file-fault")
+    if os.path.exists(report):
+        os.remove(report)
+    daemon = cluster.daemons[id]
+    daemon.kill()
+    daemon.start(FILE_FAULT, MUSTER_FAULT=fault, MUSTER_FAULT_FOLDER=cluster.path(id, folder), MUSTER_FAULT_REPORT=report)
+    result = Fault(f"{id} {fault}", ended=[id])
+
+    def undo():
+        daemon.kill()
+        daemon.start()
+        with open(report) if os.path.exists(report) else open(os.devnull) as file:
+            result.text += f" ({os.path.basename(file.readline().strip()) or 'did not strike'})"
+
+    result.undo = undo
+    return result
+
+
+def write_error(cluster, chance):
+    """EIO from a write of a coordinator's store."""
+    return withFailingFiles(cluster, chance.choice(COORDINATORS), "store", f"write_eio {chance.randint(10, 120)}")
+
+
+def fsync_error(cluster, chance):
+    """EIO when a ZooKeeper server flushes its log."""
+    return withFailingFiles(cluster, chance.choice(ZOOKEEPERS), "data", f"sync_eio {chance.randint(2, 60)}")
+
+
+def worker_fsync_error(cluster, chance):
+    """EIO when a worker flushes the order that it was given."""
+    return withFailingFiles(cluster, chance.choice(WORKERS), "data", "sync_eio 1")
+
+
 def clock_step(cluster, chance):
     id, shift = chance.choice(COORDINATORS + WORKERS), chance.choice(["+5s", "-5s", "+3600s", "-3600s", "+1d", "-1d"])
     cluster.setClock(id, shift)
@@ -253,13 +288,18 @@ def cut_clients(cluster, chance):
 
 SHORT, LONG = (0.3, 1.0), (1.0, 3.0)
 KINDS = [
+    # Coordinators.
     Kind(kill_leader, SHORT), Kind(kill_leader, LONG), Kind(kill_standby, SHORT), Kind(kill_two_coordinators, LONG),
     Kind(kill_all_coordinators, SHORT), Kind(freeze_leader, LONG), Kind(freeze_standby, LONG), Kind(cut_leader, LONG),
-    Kind(cut_leader_with_readers, LONG),
-    Kind(cut_leader_from_zookeeper, LONG), Kind(cut_leader_from_standbys, LONG), Kind(leader_is_not_heard, LONG),
-    Kind(leader_hears_nobody, LONG), Kind(full_disk, LONG), Kind(clock_step, LONG), Kind(kill_zookeeper, SHORT),
-    Kind(kill_zookeeper_quorum, SHORT), Kind(freeze_zookeeper, LONG), Kind(cut_zookeeper, LONG), Kind(halves, LONG),
-    Kind(ring, LONG), Kind(reset, (0.1, 0.3)), Kind(loss, LONG), Kind(delay, LONG), Kind(restart_agent, SHORT, pairs=False),
-    Kind(freeze_agent, LONG, pairs=False), Kind(cut_worker_from_leader, LONG, pairs=False), Kind(cut_clients, LONG),
+    Kind(cut_leader_with_readers, LONG), Kind(cut_leader_from_zookeeper, LONG), Kind(cut_leader_from_standbys, LONG),
+    Kind(leader_is_not_heard, LONG), Kind(leader_hears_nobody, LONG), Kind(full_disk, LONG), Kind(write_error, LONG),
+    # ZooKeeper, and the network between.
+    Kind(kill_zookeeper, SHORT), Kind(kill_zookeeper_quorum, SHORT), Kind(freeze_zookeeper, LONG), Kind(cut_zookeeper, LONG),
+    Kind(fsync_error, LONG), Kind(halves, LONG), Kind(ring, LONG), Kind(reset, (0.1, 0.3)), Kind(loss, LONG),
+    Kind(delay, LONG), Kind(clock_step, LONG),
+    # Workers and clients.
+    Kind(restart_agent, SHORT, pairs=False), Kind(freeze_agent, LONG, pairs=False),
+    Kind(cut_worker_from_leader, LONG, pairs=False), Kind(worker_fsync_error, SHORT, pairs=False),
     Kind(kill_worker, (3.0, 4.0), moves=True, pairs=False), Kind(kill_rank, SHORT, moves=True, pairs=False),
+    Kind(cut_clients, LONG),
 ]
