@@ -25,13 +25,14 @@ std::string setting(const std::string& name, const std::string& value) {
 
 std::string zookeeperConfig(const ZookeeperServerOptions& options) {
   const ZookeeperMember& self = options.members.at(options.self);
-  std::string text = setting("tickTime", std::to_string(options.tick.millis())) +
-                     setting("dataDir", options.directory + "/data") +
-                     setting("clientPort", std::to_string(self.clientPort)) +
-                     setting("clientPortAddress", self.host) +
-                     setting("admin.enableServer", "false") +
-                     setting("4lw.commands.whitelist", "ruok,mntr,srvr,stat,conf,cons,wchs") +
-                     setting("maxClientCnxns", "0");
+  std::string text =
+      setting("tickTime", std::to_string(options.tick.millis())) +
+      setting("dataDir", options.directory + "/data") +
+      setting("clientPort", std::to_string(self.clientPort)) +
+      setting("clientPortAddress", self.host) + setting("admin.enableServer", "false") +
+      setting("4lw.commands.whitelist", std::string("ruok,mntr,srvr,stat,conf,") +
+                                            (options.tellsHeap ? "envi," : "") + "cons,wchs") +
+      setting("maxClientCnxns", "0");
   if (options.members.size() < 2) return text;
   text += setting("initLimit", "20") + setting("syncLimit", "4");
   for (size_t i = 0; i < options.members.size(); i++) {

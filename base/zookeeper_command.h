@@ -28,7 +28,9 @@ struct ZookeeperServerOptions {
   std::vector<ZookeeperMember> members;  // one: standalone; three or more: an ensemble
   size_t self = 0;                       // index into `members`
   Duration tick = 500_ms;                // sessions last 2 to 20 ticks
-  Bytes heapMax = 256_MiB;               // three times the live log
+  Bytes heapMax = 512_MiB;               // coordinators ask for it and refuse to start with less
+                                         // than they need
+  bool tellsHeap = true;                 // whether it answers that question (`envi`)
   ZookeeperStartUp startUp = ZookeeperStartUp::NORMAL;
 };
 

@@ -69,7 +69,8 @@ Co<Result<Answer>> readCo(ApiContext& context, ApiCall call, ReadCall how, ReadO
   co_return co_await readNewest(context, read);
 }
 
-Json eventsObject(const std::vector<Event>& events, const std::string& target) {
+Json eventsObject(const StateStore& store, const std::vector<Event>& events,
+                  const std::string& target) {
   Json items = Json::array();
   std::vector<const Event*> wanted;
   for (const Event& event : events) {
@@ -77,7 +78,10 @@ Json eventsObject(const std::vector<Event>& events, const std::string& target) {
   }
   size_t first = wanted.size() > EVENTS_SHOWN_MAX ? wanted.size() - EVENTS_SHOWN_MAX : 0;
   for (size_t i = first; i < wanted.size(); ++i) items.push_back(eventObject(*wanted[i]));
-  return listOf(std::move(items));
+  Json object = listOf(std::move(items));
+  auto meta = store.meta();
+  if (meta) object["history_from"] = meta->historyFrom.value;
+  return object;
 }
 
 // The store holds committed events only, so what is read of it rests on its own index.
@@ -96,8 +100,9 @@ Co<Result<Answer>> eventsCo(ApiContext& context, ApiCall call, std::string targe
       co_return coordinator.notLeader();
     }
   }
-  auto events = coordinator.environment().store.events(how.afterIndex, EVENTS_READ_MAX);
-  Answer answer{toText(eventsObject(events, target)), coordinator.facts().committedIndex};
+  const StateStore& store = coordinator.environment().store;
+  auto events = store.events(how.afterIndex, EVENTS_READ_MAX);
+  Answer answer{toText(eventsObject(store, events, target)), coordinator.facts().committedIndex};
   answer.stale = how.stale;
   if (how.stale) answer.age = coordinator.age();
   co_return answer;

@@ -13,6 +13,26 @@ ConfigKey peerTable() {
   return peers;
 }
 
+std::vector<ConfigKey> snapshotKeys() {
+  using enum ConfigType;
+  std::vector<ConfigKey> keys = {
+      configKey("snapshot.batches", INTEGER, "10000",
+                "A snapshot is due when the log has grown by so many batches since the last one"),
+      configKey("snapshot.log_bytes", BYTES, "32MiB", "or by this much."),
+      configKey("snapshot.rate", BYTES, "8MiB",
+                "How much of a snapshot is written, and then read back, in a second."),
+      configKey("snapshot.kept_batches", INTEGER, "1000",
+                "How many batches of the log stay before the newest snapshot, for coordinators "
+                "that are a little behind."),
+      configKey("snapshot.kept_events", INTEGER, "1000000",
+                "Events and audit rows of so many newest commands are kept on disk."),
+  };
+  for (ConfigKey& key : keys) {
+    if (key.type == INTEGER) key.least = 1;
+  }
+  return keys;
+}
+
 ConfigSchema makeSchema() {
   using enum ConfigType;
   ConfigSchema schema{"coordinator.toml", "What a `muster-coordinator` reads.", {}};
@@ -28,6 +48,9 @@ ConfigSchema makeSchema() {
       configKey(
           "zookeeper.session_timeout", DURATION, "1s",
           "How long after its end a leader is taken for dead. The service rounds it up to ticks."),
+      configKey("zookeeper.heap", BYTES, "0MiB",
+                "Heap of each ZooKeeper server. 0: the servers are asked by `envi`, if they may "
+                "answer it. Too little for the log and the snapshots is refused at start."),
       configChoice(
           "failover.guess", "on", {"on", "off"},
           "Whether a leader that broke its connections, fell silent or is cut off from ZooKeeper "
@@ -48,6 +71,8 @@ ConfigSchema makeSchema() {
       configChoice("log.level", "info", {"debug", "info", "warn", "error"},
                    "The least that is logged."),
   };
+  auto snapshots = snapshotKeys();
+  schema.keys.insert(schema.keys.end(), snapshots.begin(), snapshots.end());
   return schema;
 }
 
@@ -88,6 +113,7 @@ Result<CoordinatorConfig> coordinatorConfig(const ConfigTable& table) {
   config.zookeeperServers = table.list("zookeeper.servers");
   config.zookeeperDigestFile = table.text("zookeeper.digest_file");
   config.sessionTimeout = table.duration("zookeeper.session_timeout");
+  config.zookeeperHeap = table.bytes("zookeeper.heap");
   config.rpcListen = table.text("rpc.listen");
   config.rpcAdvertised = table.text("rpc.advertised");
   config.httpListen = table.text("http.listen");
@@ -95,6 +121,10 @@ Result<CoordinatorConfig> coordinatorConfig(const ConfigTable& table) {
   for (const ConfigTable& peer : table.tables("peers")) {
     config.peers.push_back({CoordinatorId{peer.text("id")}, peer.text("address")});
   }
+  config.snapshots = {static_cast<uint64_t>(table.integer("snapshot.batches")),
+                      table.bytes("snapshot.log_bytes"), table.bytes("snapshot.rate"),
+                      static_cast<uint64_t>(table.integer("snapshot.kept_batches")),
+                      static_cast<uint64_t>(table.integer("snapshot.kept_events"))};
   config.guessDeath = table.text("failover.guess") == "on";
   config.logLevel = *parseLogLevel(table.text("log.level"));
   config.logFormat = *parseLogFormat(table.text("log.format"));

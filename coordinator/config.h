@@ -20,11 +20,13 @@ struct CoordinatorConfig {
   std::vector<std::string> zookeeperServers;
   std::string zookeeperDigestFile;
   Duration sessionTimeout;
+  Bytes zookeeperHeap;  // of each server; 0: they are asked
   std::string rpcListen;
   std::string rpcAdvertised;  // empty: where it listens
   std::string httpListen;     // empty: no HTTP port
   std::vector<PeerAddress> peers;
   bool guessDeath = true;
+  SnapshotOptions snapshots;
   TlsFiles tls;
   LogLevel logLevel = LogLevel::INFO;
   LogFormat logFormat = LogFormat::TEXT;

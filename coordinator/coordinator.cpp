@@ -111,9 +111,12 @@ SessionRole::Parts Coordinator::roleParts() {
                          [this] { noteNews(); }};
   failover::ContenderIdentity identity{settings_.cluster, settings_.id, incarnation_,
                                        settings_.rpcAdvertised};
-  return SessionRole::Parts{kj::mv(leading), kj::mv(identity),
+  return SessionRole::Parts{kj::mv(leading),
+                            kj::mv(identity),
                             [this](const failover::EpochView& view) { tookView(view); },
-                            [this] { freshAt_ = environment_.clock.steadyNow(); }, *deathWatch_};
+                            [this] { freshAt_ = environment_.clock.steadyNow(); },
+                            *deathWatch_,
+                            settings_.snapshots};
 }
 
 void Coordinator::tookView(const failover::EpochView& view) {

@@ -55,6 +55,8 @@ struct CoordinatorFacts {
   uint64_t wrongGuesses = 0;      // of them, those whose leader turned out to live
   uint64_t rejectedCommands = 0;  // accepted by decide and rejected by apply: a bug, alarmed
   uint64_t appliedBatches = 0;
+  uint64_t logBytes = 0;   // of the commands in them
+  LogIndex snapshotIndex;  // of the newest snapshot this coordinator knows of
   uint64_t ordersSent = 0;
   uint64_t ordersFailed = 0;
   uint64_t heartbeats = 0;

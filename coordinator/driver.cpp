@@ -177,6 +177,7 @@ void Driver::store(const Batch& batch, const LogPosition& position) {
   committed_ = position.index;
   parts_.facts.committedIndex = committed_;
   parts_.facts.appliedBatches++;
+  parts_.facts.logBytes += write.bytes.size();
   if (onEvents_ && !write.events.empty()) onEvents_(write.events);
 }
 

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/transport.h"
+#include "coordinator/snapshot_options.h"
 #include "coordinator/state_store.h"
 #include "failover/coordination.h"
 
@@ -29,6 +30,7 @@ struct CoordinatorSettings {
   std::string version;                  // of the binary, for hello
   std::vector<PeerAddress> peers = {};  // all configured coordinators, this one too
   bool guessDeath = true;               // else a leader is replaced only when its session ends
+  SnapshotOptions snapshots = {};
 };
 
 // All borrowed; they outlive the coordinator.

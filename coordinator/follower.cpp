@@ -58,6 +58,7 @@ void Follower::take(const failover::ReadBatch& read) {
   position_ = read.position;
   facts_.appliedIndex = facts_.committedIndex = position_.index;
   facts_.appliedBatches++;
+  facts_.logBytes += write.bytes.size();
   if (onEvents_ && !write.events.empty()) onEvents_(write.events);
 }
 

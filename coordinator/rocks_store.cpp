@@ -7,6 +7,7 @@
 #include <rocksdb/env.h>
 #include <rocksdb/options.h>
 #include <rocksdb/snapshot.h>
+#include <rocksdb/table_properties.h>
 #include <rocksdb/write_batch.h>
 
 #include <algorithm>
@@ -80,11 +81,13 @@ rocksdb::Options dbOptions() {
 
 struct RocksStore::Impl {
   std::string folder;
+  uint64_t keptEvents;
   std::unique_ptr<rocksdb::DB> db;
   std::vector<rocksdb::ColumnFamilyHandle*> families;
   std::optional<StoreMeta> meta;
 
-  Impl(const std::string& folder, StoreAccess access) : folder(folder) {
+  Impl(const std::string& folder, StoreAccess access, uint64_t keptEvents)
+      : folder(folder), keptEvents(keptEvents) {
     std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
     for (const char* name : FAMILY_NAMES) {
       descriptors.emplace_back(name, rocksdb::ColumnFamilyOptions());
@@ -152,6 +155,19 @@ struct RocksStore::Impl {
                "write an audit row", folder);
   }
 
+  // Now and then: a range costs the same whether it is large or small.
+  void dropOld(rocksdb::WriteBatch& writes, StoreMeta& next) {
+    uint64_t index = next.applied.index.value;
+    if (index <= keptEvents) return;
+    uint64_t from = index - keptEvents;
+    if (from < next.historyFrom.value + keptEvents / 10 + 1) return;
+    for (Family family : {HISTORY, AUDIT}) {
+      rocksCheck(writes.DeleteRange(families[family], "", auditKey({from})), "drop old rows",
+                 folder);
+    }
+    next.historyFrom = {from};
+  }
+
   // Without `snapshot`: of what is there now.
   std::unique_ptr<rocksdb::Iterator> iterate(Family family,
                                              const rocksdb::Snapshot* snapshot = nullptr) const {
@@ -162,8 +178,8 @@ struct RocksStore::Impl {
   }
 };
 
-RocksStore::RocksStore(const std::string& folder, StoreAccess access)
-    : impl_(kj::heap<Impl>(folder, access)) {}
+RocksStore::RocksStore(const std::string& folder, StoreAccess access, uint64_t keptEvents)
+    : impl_(kj::heap<Impl>(folder, access, keptEvents)) {}
 RocksStore::~RocksStore() noexcept(false) = default;
 
 std::optional<StoreMeta> RocksStore::meta() const { return impl_->meta; }
@@ -195,6 +211,7 @@ void RocksStore::write(const StoreBatch& batch) {
   if (!batch.bytes.empty()) impl_->keep(writes, batch.position.batch, batch.bytes);
   StoreMeta next = *impl_->meta;
   next.applied = batch.position;
+  impl_->dropOld(writes, next);
   impl_->commit(writes, next, "write a batch");
 }
 
@@ -330,6 +347,16 @@ std::vector<Event> RocksStore::events(LogIndex after, size_t countMax) const {
   rocksCheck(iterator->status(), "read the events", impl_->folder);
   std::reverse(newestFirst.begin(), newestFirst.end());
   return newestFirst;
+}
+
+Bytes RocksStore::recordBytes() const {
+  rocksdb::TablePropertiesCollection tables;
+  auto* family = impl_->families[RECORDS];
+  rocksCheck(impl_->db->GetPropertiesOfAllTables(family, &tables), "read the sizes", impl_->folder);
+  uint64_t bytes = 0;
+  impl_->db->GetIntProperty(family, rocksdb::DB::Properties::kCurSizeAllMemTables, &bytes);
+  for (const auto& [name, table] : tables) bytes += table->raw_key_size + table->raw_value_size;
+  return {bytes};
 }
 
 void RocksStore::loadAudit(std::function<void(const AuditEntry&)> visit) const {

@@ -17,7 +17,9 @@ class RocksStore final : public StateStore {
  public:
   // Opens the folder, making it when it may write. Throws FAILED with what was wrong: no such store
   // (read only), another process holds it ("E0710"), a full disk ("E0707"), damage.
-  RocksStore(const std::string& folder, StoreAccess access);
+  // Events and audit rows of the newest `keptEvents` commands are kept; those of a tenth more may
+  // be there.
+  RocksStore(const std::string& folder, StoreAccess access, uint64_t keptEvents = UINT64_MAX);
   ~RocksStore() noexcept(false) override;
   KJ_DISALLOW_COPY(RocksStore);
 
@@ -32,6 +34,9 @@ class RocksStore final : public StateStore {
       std::function<void(std::string_view key, std::string_view value)> visit) const override;
   std::vector<Event> events(LogIndex after, size_t countMax) const override;
   void loadAudit(std::function<void(const AuditEntry&)> visit) const override;
+
+  // About how many bytes all records have, without reading them: never much too few.
+  Bytes recordBytes() const;
 
  private:
   struct Impl;

@@ -7,6 +7,7 @@
 #include "base/kj_time.h"
 #include "base/random.h"
 #include "coordinator/coordinator.h"
+#include "coordinator/heap_need.h"
 #include "coordinator/http_api.h"
 #include "coordinator/rocks_store.h"
 #include "coordinator/rpc_api.h"
@@ -75,6 +76,36 @@ kj::Own<HttpServer> startHttp(const CoordinatorConfig& config, HttpApi& api, con
   return kj::mv(*started);
 }
 
+void requireHeap(const std::string& server, Bytes heap, const HeapNeed& need) {
+  auto refusal = judgeHeap(server, heap, need);
+  if (!refusal) return;
+  std::string text = refusal->text;
+  for (const std::string& fix : refusal->fixes) text += "; " + fix;
+  KJ_FAIL_REQUIRE(kj::str(toText(refusal->code).c_str(), " ", text.c_str()));
+}
+
+// Throws when a server is known to have too little for what we shall keep in it.
+void checkHeap(EventLoop& loop, const CoordinatorConfig& config, Bytes records,
+               const Logger& logger) {
+  HeapNeed need = heapNeed(config.snapshots, records);
+  if (config.zookeeperHeap.count > 0) {
+    return requireHeap(config.zookeeperServers.front(), config.zookeeperHeap, need);
+  }
+  auto asked = kj::heapArrayBuilder<kj::Promise<kj::Maybe<Bytes>>>(config.zookeeperServers.size());
+  for (const auto& server : config.zookeeperServers) {
+    asked.add(askHeap(loop.network(), loop.timer(), server));
+  }
+  auto heaps = kj::joinPromises(asked.finish()).wait(loop.waitScope());
+  for (size_t i = 0; i < heaps.size(); i++) {
+    KJ_IF_MAYBE (heap, heaps[i]) {
+      requireHeap(config.zookeeperServers[i], *heap, need);
+    } else {
+      logger.info("the heap of a ZooKeeper server is not known; give zookeeper.heap, or allow envi",
+                  {{"server", config.zookeeperServers[i]}, {"needed_mib", need.heap.count >> 20}});
+    }
+  }
+}
+
 Co<Result<HistoryId>> bootstrapCo(failover::CoordinationSession& session, ClusterName cluster,
                                   Random& random) {
   while (session.state() == failover::SessionState::CONNECTING) co_await session.stateChanged();
@@ -93,14 +124,15 @@ int serve(const CoordinatorConfig& config) {
   SystemClock clock;
   SystemRandom random;
   makeFolder(config.storeDirectory());
-  RocksStore store(config.storeDirectory(), StoreAccess::READ_WRITE);
+  RocksStore store(config.storeDirectory(), StoreAccess::READ_WRITE, config.snapshots.keptEvents);
+  checkHeap(loop, config, store.recordBytes(), logger);
   auto transport = makeTlsTransport(loop.network(), loop.timer(), config.cluster, config.tls);
   failover::ZookeeperService zookeeper(loop, zookeeperOptions(config));
   CoordinatorEnvironment environment{loop.timer(), clock,      random, zookeeper,
                                      store,        *transport, logger};
   Coordinator coordinator(environment,
                           {config.cluster, config.id, config.rpcListen, config.rpcAdvertised,
-                           MUSTER_VERSION, config.peers, config.guessDeath});
+                           MUSTER_VERSION, config.peers, config.guessDeath, config.snapshots});
   PlanBook plans;
   CallStats calls;
   ApiContext api{coordinator, plans, calls, config.peers};

@@ -1,6 +1,7 @@
 #include "coordinator/session_role.h"
 
 #include "base/kj_time.h"
+#include "coordinator/snapshot_restore.h"
 
 #include <kj/debug.h>
 
@@ -9,9 +10,13 @@ namespace {
 
 constexpr Duration LOOK_AGAIN = 5_s;
 
+constexpr uint64_t PROVE_AGAIN_AFTER = 500;  // batches: fewer than are kept before a snapshot
+
 using failover::Contender;
 using failover::EpochView;
+using failover::LogFault;
 using failover::LogReader;
+using failover::LogTrimmer;
 using failover::ReadBatch;
 using failover::SessionState;
 
@@ -27,7 +32,16 @@ SessionRole::SessionRole(Parts parts, kj::Own<failover::CoordinationSession> ses
 
 SessionRole::~SessionRole() noexcept(false) { parts_.deathWatch.leave(); }
 
-kj::Promise<void> SessionRole::run() { return runCo(); }
+kj::Promise<void> SessionRole::run() {
+  return runCo().asPromise().catch_([](kj::Exception&& exception) {
+    if (!failover::isFault(exception, LogFault::TRIMMED)) {
+      kj::throwFatalException(kj::mv(exception));
+    }
+    // The next session starts with the snapshot.
+    kj::throwFatalException(KJ_EXCEPTION(DISCONNECTED, "this coordinator fell behind the log",
+                                         exception.getDescription()));
+  });
+}
 
 kj::Maybe<Leading&> SessionRole::leading() {
   if (leading_.get() == nullptr) return nullptr;
@@ -49,11 +63,12 @@ Co<void> SessionRole::runCo() {
   parts_.onView(view);
   follower().open(parts_.identity.cluster, history_);
   parts_.leading.clusterClock.atLeast(follower().position().leaderTime);
-  co_await readToEnd();
+  co_await catchUp();
   contender_ =
       kj::heap<Contender>(*session_, env().timer, env().clock, env().random, parts_.identity);
   contender_->onView([this](const EpochView& newer) { parts_.onView(newer); });
   parts_.deathWatch.serve(*contender_, *session_);
+  takeSnapshots();
 
   Contender::Elected elected = co_await contender_->campaign().exclusiveJoin(tail().asPromise());
   facts().stage = Stage::ELECTED;
@@ -77,6 +92,7 @@ Co<void> SessionRole::runCo() {
   auto leadership =
       contender_->lead(elected, follower().position(), times, failover::AppendOptions());
   leading_ = kj::heap<Leading>(parts_.leading, kj::mv(leadership), elected.reason);
+  trimLog();
   auto ended = co_await leading_->run();
   env().logger.info("leadership over", {{"epoch", elected.view.epoch}, {"why", ended.text}});
   KJ_REQUIRE(
@@ -102,7 +118,59 @@ Co<EpochView> SessionRole::awaitTree() {
   }
 }
 
+// Reads the log, or what stands in for the part of it that was trimmed.
+Co<void> SessionRole::catchUp() {
+  for (;;) {
+    bool trimmed = co_await readToEnd().asPromise().then(
+        [] { return false; },
+        [](kj::Exception&& exception) {
+          if (!failover::isFault(exception, LogFault::TRIMMED)) {
+            kj::throwFatalException(kj::mv(exception));
+          }
+          return true;
+        });
+    if (!trimmed) co_return;
+    co_await restore();
+  }
+}
+
+Co<void> SessionRole::restore() {
+  RestoreParts parts{*session_, paths_,      env().store, parts_.identity.cluster,
+                     history_,  env().logger};
+  auto manifest = co_await restoreFromCurrent(kj::mv(parts));
+  follower().open(parts_.identity.cluster, history_);
+  KJ_REQUIRE(follower().state().hash() == manifest.stateHash,
+             "E0901 the state of the snapshot is not the one it names",
+             manifest.position.index.value);
+  facts().snapshotIndex = manifest.position.index;
+  parts_.leading.clusterClock.atLeast(follower().position().leaderTime);
+  env().logger.info("restored from a snapshot", {{"index", manifest.position.index}});
+}
+
+void SessionRole::takeSnapshots() {
+  taker_ = kj::heap<SnapshotTaker>(SnapshotTaker::Parts{
+      env(), parts_.identity.id, paths_, parts_.snapshots, follower(), facts(), *session_});
+  tasks_.add(taker_->run());
+}
+
+void SessionRole::trimLog() {
+  LogTrimmer::Parts parts{
+      *session_,
+      env().timer,
+      paths_,
+      history_,
+      [this](std::vector<failover::Op> ops) { return leading_->leadership().fenced(kj::mv(ops)); },
+      env().logger};
+  parts.keptBatches = parts_.snapshots.keptBatches;
+  parts.onCurrent = [this](const failover::SnapshotManifest& manifest) {
+    facts().snapshotIndex = manifest.position.index;
+  };
+  trimmer_ = kj::heap<LogTrimmer>(kj::mv(parts));
+  tasks_.add(trimmer_->run());
+}
+
 Co<void> SessionRole::readToEnd() {
+  BatchNumber first = follower().position().batch;
   LogReader reader(*session_, paths_, history_, follower().position());
   co_await reader.verifyPosition();
   for (;;) {
@@ -113,6 +181,9 @@ Co<void> SessionRole::readToEnd() {
       break;
     }
   }
+  // What we read so long may have been trimmed under us: an end that is none.
+  bool longer = follower().position().batch.value > first.value + PROVE_AGAIN_AFTER;
+  if (longer) co_await reader.verifyPosition();
   parts_.onFresh();
 }
 

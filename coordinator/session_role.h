@@ -7,8 +7,10 @@
 #include "base/tasks.h"
 #include "coordinator/death_watch.h"
 #include "coordinator/leading.h"
+#include "coordinator/snapshot_taker.h"
 #include "failover/election.h"
 #include "failover/log_reader.h"
+#include "failover/log_trim.h"
 
 #include <kj/async.h>
 
@@ -22,6 +24,7 @@ class SessionRole {
     std::function<void(const failover::EpochView&)> onView;
     std::function<void()> onFresh;  // this was the newest state just now
     DeathWatch& deathWatch;
+    SnapshotOptions snapshots;
   };
   SessionRole(Parts parts, kj::Own<failover::CoordinationSession> session);
   ~SessionRole() noexcept(false);
@@ -40,7 +43,11 @@ class SessionRole {
   Co<void> runCo();
   Co<void> watchSession();
   Co<failover::EpochView> awaitTree();
+  Co<void> catchUp();
+  Co<void> restore();
   Co<void> readToEnd();
+  void takeSnapshots();
+  void trimLog();
   Co<failover::Contender::Elected> tail();
   kj::Promise<kj::Maybe<failover::ReadBatch>> nextBatch(failover::LogReader& reader);
   void take(failover::ReadBatch read);
@@ -54,6 +61,8 @@ class SessionRole {
   kj::Own<failover::CoordinationSession> session_;
   kj::Own<failover::Contender> contender_;
   kj::Own<Leading> leading_;
+  kj::Own<SnapshotTaker> taker_;
+  kj::Own<failover::LogTrimmer> trimmer_;
   Tasks tasks_;
 };
 

@@ -106,7 +106,8 @@ Co<kj::Maybe<SnapshotManifest>> LogTrimmer::readFinished(LogIndex index) {
 Co<bool> LogTrimmer::isOfThisLog(SnapshotManifest manifest) {
   if (manifest.history != parts_.history) co_return false;
   GetResult got = co_await parts_.session.get(parts_.paths.batch(manifest.position.batch));
-  co_return got.code == ZkCode::OK&& chainAfter(got.data) == manifest.position.chain;
+  bool there = got.code == ZkCode::OK;
+  co_return there ? chainAfter(got.data) == manifest.position.chain : false;
 }
 
 Co<void> LogTrimmer::removeOlder(LogIndex current) {

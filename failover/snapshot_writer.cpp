@@ -96,7 +96,8 @@ Co<ZkCode> SnapshotWriter::create(std::string path, ByteString bytes, Op andAlso
   if (made.code != ZkCode::NODE_EXISTS) co_return made.code;
   co_await whenConnected(session_);
   GetResult got = co_await session_.get(path);
-  co_return got.code == ZkCode::OK&& got.data == bytes ? ZkCode::OK : ZkCode::NODE_EXISTS;
+  bool same = got.code == ZkCode::OK && got.data == bytes;
+  co_return same ? ZkCode::OK : ZkCode::NODE_EXISTS;
 }
 
 void SnapshotWriter::complete(SnapshotManifest& manifest) const {

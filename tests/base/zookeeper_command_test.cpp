@@ -45,7 +45,7 @@ TEST(ZookeeperCommand, theCommandLineEndsWithTheConfiguration) {
   auto argv = zookeeperCommand(ensembleOf(1), "/a.jar:/b.jar");
   EXPECT_EQ(argv.front(), "java");
   EXPECT_EQ(argv.back(), "/srv/zk/zoo.cfg");
-  EXPECT_THAT(argv, testing::Contains("-Xmx256m"));
+  EXPECT_THAT(argv, testing::Contains("-Xmx512m"));
   EXPECT_THAT(argv, testing::Contains("/a.jar:/b.jar"));
 }
 

@@ -158,6 +158,7 @@ void ZkServers::writeConfig(size_t server) const {
   options.directory = folder(server);
   options.tick = options_.tick;
   options.heapMax = options_.heapMax;
+  options.tellsHeap = false;  // small on purpose, and the log of a test is short
   options.self = server;
   for (const Server& s : servers_) {
     options.members.push_back(
