@@ -70,6 +70,8 @@ enum class RefusalCode : uint16_t {
   OUTCOME_UNKNOWN = 709,
   ALREADY_RUNNING = 710,
   STALE_ORDER = 711,  // an order or answer of an older (history, epoch, index)
+  SCHEMA_TOO_NEW =
+      712,  // the state or the log is of a schema level this binary does not understand
   // E09
   INTERNAL = 901,
 };

@@ -122,6 +122,13 @@ inline constexpr RefusalInfo CLUSTER[] = {
      "keeps\n"
      "a deposed leader from doing harm; it needs no action.\n"
      "next: muster admin status counts them as fenced attempts"},
+    {RefusalCode::SCHEMA_TOO_NEW, "schema level too new", 1, 500, false,
+     "The cluster's state or log is written in a form that this muster-coordinator is too old for. "
+     "It\n"
+     "stopped before it read a thing wrongly. The level rises once all configured coordinators "
+     "have\n"
+     "reported that they understand it; from then on a downgrade does not work.\n"
+     "next: muster admin status shows the level; install the version the other coordinators run"},
 };
 
 inline constexpr RefusalInfo INTERNAL[] = {

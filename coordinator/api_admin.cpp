@@ -3,7 +3,7 @@
 #include "base/co.h"
 #include "base/kj_time.h"
 #include "coordinator/cluster_facts.h"
-#include "protocol/codec.h"
+#include "coordinator/peer_views.h"
 
 namespace muster::coordinator {
 namespace {
@@ -11,50 +11,40 @@ namespace {
 constexpr Duration NEW_LEADER_DEADLINE = 2_s;
 constexpr Duration NEW_LEADER_LOOK = 20_ms;
 
-CoordinatorView unreachable(const PeerAddress& peer) {
-  CoordinatorView view;
-  view.id = peer.id;
-  view.address = peer.address;
-  return view;
-}
-
-CoordinatorView viewOf(const PeerAddress& peer, schema::ServerInfo::Reader info) {
-  CoordinatorView view = unreachable(peer);
-  view.reachable = true;
-  view.stage = std::string(toText(static_cast<Stage>(std::min<uint8_t>(info.getStage(), 3))));
-  view.appliedIndex = {info.getAppliedIndex()};
-  if (info.getStateHashIndex() == info.getAppliedIndex() && info.hasStateHash()) {
-    view.stateHash = decode(info.getStateHash());
-  }
-  view.fencedAttempts = info.getFencedAttempts();
-  view.wrongGuesses = info.getWrongGuesses();
-  return view;
-}
-
-Co<CoordinatorView> askCo(ApiContext& context, PeerAddress peer) {
-  auto connection = co_await connectRpc(context.env().transport, context.env().timer, peer.address,
-                                        Role::COORDINATOR);
-  auto gate = connection->bootstrap<schema::Gate>();
-  auto response = co_await gate.helloRequest().send();
-  co_return viewOf(peer, response.getInfo());
-}
-
 kj::Promise<CoordinatorView> ask(ApiContext& context, const PeerAddress& peer) {
   if (peer.id == context.coordinator.id()) return ownView(context);
-  return withDeadline(context.env().timer, PEER_DEADLINE, "asking " + peer.id.value,
-                      askCo(context, peer).asPromise())
-      .catch_([peer](kj::Exception&&) { return unreachable(peer); });
+  return askPeer(context.env(), peer);
 }
 
-Co<Result<Answer>> statusCo(ApiContext& context) {
+// Whether this coordinator was proven to lead, and to have what the client has seen, after the
+// question came. Nobody waits for that longer than for a peer: status is for bad times.
+kj::Promise<bool> proveNewest(ApiContext& context, LogIndex lastIndex) {
+  kj::Maybe<kj::Promise<void>> proof;
+  KJ_IF_MAYBE (driver, context.coordinator.driver()) {
+    proof = driver->mayLeave(ReadMode::LINEARIZABLE);
+  }
+  KJ_IF_MAYBE (proven, proof) {
+    auto caughtUp = awaitIndex(context.coordinator, lastIndex);
+    auto newest = proven->then([caughtUp = kj::mv(caughtUp)]() mutable {
+      return caughtUp.then([](Result<Done> come) { return come.ok(); });
+    });
+    auto late = context.env().timer.afterDelay(toKj(PEER_DEADLINE)).then([] { return false; });
+    return newest.exclusiveJoin(kj::mv(late)).catch_([](kj::Exception&&) { return false; });
+  }
+  return false;
+}
+
+Co<Result<Answer>> statusCo(ApiContext& context, ApiCall call) {
+  auto proof = proveNewest(context, call.lastIndex).fork();
   auto asked = kj::heapArrayBuilder<kj::Promise<CoordinatorView>>(context.peers.size());
   for (const PeerAddress& peer : context.peers) asked.add(ask(context, peer));
   auto answers = co_await kj::joinPromises(asked.finish());
+  bool newest = co_await proof.addBranch();
   std::vector<CoordinatorView> views(answers.begin(), answers.end());
   if (views.empty()) views.push_back(ownView(context));
   Json object = statusObject(clusterFacts(context), views);
   Answer answer{toText(object), context.coordinator.facts().committedIndex};
-  answer.stale = !context.coordinator.leading();
+  answer.stale = !newest;
   answer.age = context.coordinator.age();
   co_return answer;
 }
@@ -63,11 +53,17 @@ CoordinatorId leaderOf(const Coordinator& coordinator) {
   return coordinator.view() ? coordinator.view()->leader : CoordinatorId{};
 }
 
+// That nobody stands in line, say, was read from a server that may be behind.
+AnswerPromise proven(Coordinator& coordinator, Refusal refusal) {
+  KJ_IF_MAYBE (driver, coordinator.driver()) return refuseWhenProven(*driver, kj::mv(refusal));
+  return Result<Answer>(kj::mv(refusal));
+}
+
 Co<Result<Answer>> stepDownCo(ApiContext& context, CoordinatorId successor) {
   Coordinator& coordinator = context.coordinator;
   LogIndex index = coordinator.facts().committedIndex;
   auto done = co_await coordinator.stepDown(successor);
-  if (!done) co_return done.refusal();
+  if (!done) co_return co_await proven(coordinator, done.refusal());
   // Who it is shows in `epoch`, which has changed by now; our own watch of it may be a little late.
   for (Duration waited; waited < NEW_LEADER_DEADLINE; waited = waited + NEW_LEADER_LOOK) {
     if (leaderOf(coordinator) != coordinator.id()) break;
@@ -82,7 +78,7 @@ Co<Result<Answer>> stepDownCo(ApiContext& context, CoordinatorId successor) {
 
 }  // namespace
 
-AnswerPromise ApiAdmin::status(ApiCall) { return statusCo(context_); }
+AnswerPromise ApiAdmin::status(ApiCall call) { return statusCo(context_, kj::mv(call)); }
 
 AnswerPromise ApiAdmin::stepDown(ApiCall, CoordinatorId successor) {
   return stepDownCo(context_, kj::mv(successor));

@@ -30,6 +30,14 @@ Co<Result<Done>> ensureModels(Coordinator& coordinator, Documents documents) {
   co_return Done{};
 }
 
+// What workers said of a model, or that none could be asked, means something only while we lead.
+AnswerPromise refuseNow(ApiContext& context, Refusal refusal) {
+  KJ_IF_MAYBE (driver, context.coordinator.driver()) {
+    return refuseWhenProven(*driver, kj::mv(refusal));
+  }
+  return Result<Answer>(context.coordinator.notLeader());
+}
+
 DryRunInput inputOf(ApiContext& context, const ApiCall& call, Revision expected) {
   return {call.principal, context.coordinator.clusterNow(), context.env().clock.wallNow(),
           expected};
@@ -247,7 +255,7 @@ Co<Result<Answer>> planCo(ApiContext& context, ApiCall call, std::string text,
   auto documents = readDocuments(text, fileName);
   if (!documents) co_return documents.refusal();
   auto models = co_await ensureModels(context.coordinator, *documents);
-  if (!models) co_return models.refusal();
+  if (!models) co_return co_await refuseNow(context, models.refusal());
   co_return co_await planNow(context, call, *documents);
 }
 
@@ -256,7 +264,7 @@ Co<Result<Answer>> applyCo(ApiContext& context, ApiCall call, ApplyCall what) {
   auto documents = readDocuments(what.documents, what.fileName);
   if (!documents) co_return documents.refusal();
   auto models = co_await ensureModels(context.coordinator, *documents);
-  if (!models) co_return models.refusal();
+  if (!models) co_return co_await refuseNow(context, models.refusal());
   Apply apply(context, kj::mv(call), kj::mv(what));
   co_return co_await apply.run(kj::mv(*documents), nullptr);
 }

@@ -28,6 +28,13 @@ Result<Answer> answerOf(Result<Json> object, LogIndex index) {
   return Answer{toText(*object), index};
 }
 
+// A "no" from a state that may be old says so.
+Refusal markedStale(Refusal refusal, LogIndex index, Duration age) {
+  refusal.text += " (stale: as of log index " + std::to_string(index.value) +
+                  ", known to be the newest " + toAge(age) + " ago)";
+  return refusal;
+}
+
 AnswerPromise readStale(ApiContext& context, const ReadObject& read) {
   Coordinator& coordinator = context.coordinator;
   const State& state = coordinator.state();
@@ -38,6 +45,8 @@ AnswerPromise readStale(ApiContext& context, const ReadObject& read) {
   if (answer) {
     answer->stale = true;
     answer->age = age;
+  } else {
+    answer = markedStale(answer.refusal(), state.applied, age);
   }
   KJ_IF_MAYBE (driver, coordinator.driver()) {
     return driver->mayLeave(ReadMode::COMMITTED).then([answer = kj::mv(answer)]() mutable {
@@ -60,8 +69,15 @@ AnswerPromise readNewest(ApiContext& context, const ReadObject& read) {
   return Result<Answer>(coordinator.notLeader());
 }
 
+std::optional<Refusal> cannotRead(const Coordinator& coordinator, ReadCall how) {
+  if (!how.stale && !coordinator.leading()) return coordinator.notLeader();
+  if (coordinator.hasState()) return std::nullopt;
+  return Refusal{RefusalCode::NO_LEADER, "coordinator " + coordinator.id().value +
+                                             " has just started and knows nothing yet; ask again"};
+}
+
 Co<Result<Answer>> readCo(ApiContext& context, ApiCall call, ReadCall how, ReadObject read) {
-  if (!how.stale && !context.coordinator.leading()) co_return context.coordinator.notLeader();
+  if (auto refusal = cannotRead(context.coordinator, how)) co_return *refusal;
   auto come = co_await awaitIndex(context.coordinator, call.lastIndex);
   if (!come) co_return come.refusal();
   co_await awaitNews(context, how);
@@ -87,7 +103,7 @@ Json eventsObject(const StateStore& store, const std::vector<Event>& events,
 // The store holds committed events only, so what is read of it rests on its own index.
 Co<Result<Answer>> eventsCo(ApiContext& context, ApiCall call, std::string target, ReadCall how) {
   Coordinator& coordinator = context.coordinator;
-  if (!how.stale && !coordinator.leading()) co_return coordinator.notLeader();
+  if (auto refusal = cannotRead(coordinator, how)) co_return *refusal;
   auto come = co_await awaitIndex(coordinator, call.lastIndex);
   if (!come) co_return come.refusal();
   co_await awaitNews(context, how);

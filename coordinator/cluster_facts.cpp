@@ -1,5 +1,7 @@
 #include "coordinator/cluster_facts.h"
 
+#include "protocol/schema_level.h"
+
 namespace muster::coordinator {
 
 ClusterFacts clusterFacts(const ApiContext& context) {
@@ -8,6 +10,7 @@ ClusterFacts clusterFacts(const ApiContext& context) {
   facts.cluster = coordinator.cluster();
   facts.history = coordinator.token().history;
   facts.epoch = coordinator.token().epoch;
+  facts.schemaLevel = coordinator.state().schemaLevel;
   if (const auto& view = coordinator.view()) {
     facts.leader = view->leader;
     facts.leaderAddress = view->leaderAddress;
@@ -30,6 +33,7 @@ CoordinatorView ownView(ApiContext& context) {
   }
   view.fencedAttempts = facts.fencedAttempts;
   view.wrongGuesses = facts.wrongGuesses;
+  view.schemaLevelMax = schemaLevelUnderstood();
   view.address = coordinator.settings().rpcAdvertised;
   view.reachable = true;
   return view;

@@ -55,6 +55,9 @@ ConfigSchema makeSchema() {
           "failover.guess", "on", {"on", "off"},
           "Whether a leader that broke its connections, fell silent or is cut off from ZooKeeper "
           "is replaced before its session ends. Off: only then."),
+      configKey("schema.raise_after", DURATION, "5m",
+                "How long all `peers` must have understood a higher schema level before the "
+                "cluster takes it. Until then a downgrade works."),
       configKey("rpc.listen", STRING, "0.0.0.0:7401",
                 "Where workers, clients and coordinators connect."),
       configKey(
@@ -125,6 +128,7 @@ Result<CoordinatorConfig> coordinatorConfig(const ConfigTable& table) {
                       table.bytes("snapshot.log_bytes"), table.bytes("snapshot.rate"),
                       static_cast<uint64_t>(table.integer("snapshot.kept_batches")),
                       static_cast<uint64_t>(table.integer("snapshot.kept_events"))};
+  config.raiseSchemaAfter = table.duration("schema.raise_after");
   config.guessDeath = table.text("failover.guess") == "on";
   config.logLevel = *parseLogLevel(table.text("log.level"));
   config.logFormat = *parseLogFormat(table.text("log.format"));

@@ -25,6 +25,7 @@ struct CoordinatorConfig {
   std::string rpcAdvertised;  // empty: where it listens
   std::string httpListen;     // empty: no HTTP port
   std::vector<PeerAddress> peers;
+  Duration raiseSchemaAfter;
   bool guessDeath = true;
   SnapshotOptions snapshots;
   TlsFiles tls;

@@ -3,6 +3,7 @@
 #include "base/backoff.h"
 #include "base/kj_time.h"
 #include "protocol/codec.h"
+#include "protocol/schema_level.h"
 
 #include <kj/debug.h>
 
@@ -13,6 +14,12 @@ namespace {
 
 constexpr Duration HAND_OVER_DEADLINE = 5_s;
 constexpr Duration CLOSE_DEADLINE = 2_s;
+
+kj::String cannotListen(const std::string& address, kj::StringPtr why) {
+  bool taken = std::string_view(why.cStr()).find("in use") != std::string_view::npos;
+  if (taken) return kj::str("E0706 another program listens on ", address.c_str(), ", rpc.listen");
+  return kj::str("E0706 cannot listen on ", address.c_str(), ", rpc.listen: ", why);
+}
 
 bool mayTryAgain(const kj::Exception& exception) {
   return exception.getType() == kj::Exception::Type::DISCONNECTED ||
@@ -44,8 +51,8 @@ Coordinator::~Coordinator() noexcept(false) = default;
 kj::Promise<std::string> Coordinator::start() {
   return environment_.transport.listen(settings_.rpcListen, server_.acceptor())
       .catch_([this](kj::Exception&& exception) -> kj::Own<Listener> {
-        KJ_FAIL_REQUIRE(kj::str("E0706 cannot listen on ", settings_.rpcListen.c_str(),
-                                ", the RPC port: ", exception.getDescription()));
+        kj::throwFatalException(
+            KJ_EXCEPTION(FAILED, cannotListen(settings_.rpcListen, exception.getDescription())));
       })
       .then([this](kj::Own<Listener> listener) {
         listener_ = kj::mv(listener);
@@ -108,7 +115,8 @@ SessionRole::Parts Coordinator::roleParts() {
                          *this,
                          [this] { waiters_.note(facts_.committedIndex); },
                          events,
-                         [this] { noteNews(); }};
+                         [this] { noteNews(); },
+                         settings_};
   failover::ContenderIdentity identity{settings_.cluster, settings_.id, incarnation_,
                                        settings_.rpcAdvertised};
   return SessionRole::Parts{kj::mv(leading),
@@ -290,6 +298,7 @@ void Coordinator::describe(schema::ServerInfo::Builder info) {
   info.setVersion(settings_.version.c_str());
   info.setFencedAttempts(facts_.fencedAttempts);
   info.setWrongGuesses(facts_.wrongGuesses);
+  info.setSchemaLevelMax(schemaLevelUnderstood());
   // A hash of commands in flight may never be any committed state's.
   if (state().applied != facts_.committedIndex) return;
   info.setStateHashIndex(state().applied.value);

@@ -50,6 +50,8 @@ class Coordinator final : public WorkerAuthority {
   // Driver::read(); for a stale one take it from here at once, and let it leave when
   // stateMayLeave() resolves.
   const State& state() const { return follower_.state(); }
+  // False until this process has read its store: state() is empty then, and no answer.
+  bool hasState() const { return follower_.isOpen(); }
   // Resolves when what state() holds now is committed. Rejected with DISCONNECTED when that will
   // never be known.
   kj::Promise<void> stateMayLeave();

@@ -31,6 +31,8 @@ struct CoordinatorSettings {
   std::vector<PeerAddress> peers = {};  // all configured coordinators, this one too
   bool guessDeath = true;               // else a leader is replaced only when its session ends
   SnapshotOptions snapshots = {};
+  // How long all must have understood a schema level before the cluster takes it.
+  Duration raiseSchemaAfter = 5_min;
 };
 
 // All borrowed; they outlive the coordinator.

@@ -67,6 +67,7 @@ void Follower::applyAll(const Batch& batch, BatchChanges& changes) {
   for (const ByteString& bytes : batch.commands) {
     Command command = decodeCommand(bytes);
     Applied applied = apply(state_, index, command);
+    requireUnderstood(state_.schemaLevel, "the state");
     auto audit = auditEntry(index, command, applied);
     changes.add(std::move(applied));
     if (audit) changes.audit(std::move(*audit));

@@ -29,6 +29,8 @@ class Follower {
   // coordinator must stop.
   void take(const failover::ReadBatch& read);
 
+  // Whether the memory holds a state at all.
+  bool isOpen() const { return opened_; }
   const LogPosition& position() const { return position_; }
   const State& state() const { return state_; }
   // For the leader's driver, which runs ahead of the store. open() afterwards drops what it did.

@@ -1,5 +1,7 @@
 #include "coordinator/leading.h"
 
+#include "coordinator/schema_raiser.h"
+
 #include <kj/debug.h>
 
 namespace muster::coordinator {
@@ -8,6 +10,7 @@ struct Leading::Service {
   ObservedKeeper keeper;
   EffectSender sender;
   Reconciler reconciler;
+  SchemaRaiser schema;
 
   Service(Leading& leading, Parts& parts)
       : keeper(parts.registry, parts.clusterClock, leading.driver_.state(), leading.token()),
@@ -15,7 +18,8 @@ struct Leading::Service {
                 parts.facts, parts.env.logger}),
         reconciler({parts.env.timer, parts.env.clock, parts.clusterClock, parts.env.random,
                     leading.driver_, keeper, sender, parts.facts, parts.env.logger,
-                    "coordinator/" + parts.self.value}) {}
+                    "coordinator/" + parts.self.value}),
+        schema({parts.env, parts.settings, leading.driver_}) {}
 };
 
 Leading::Leading(Parts parts, kj::Own<failover::Leadership> leadership, std::string reason)
@@ -63,7 +67,7 @@ Co<failover::LeadershipEnded> Leading::serveCo() {
   parts_.env.logger.info("serving",
                          {{"epoch", leadership_->epoch()}, {"index", *index}, {"reason", reason_}});
   logTakeover();
-  co_await service_->reconciler.run();
+  co_await service_->reconciler.run().exclusiveJoin(service_->schema.run());
   KJ_FAIL_ASSERT("the leader's work ended by itself");
 }
 

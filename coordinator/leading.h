@@ -33,6 +33,7 @@ class Leading {
     std::function<void()> onCommitted;  // the committed index has grown
     std::function<void(const std::vector<Event>&)> onEvents;
     std::function<void()> onServing;  // from now on
+    const CoordinatorSettings& settings;
   };
   Leading(Parts parts, kj::Own<failover::Leadership> leadership, std::string reason);
   ~Leading() noexcept(false);

@@ -10,14 +10,14 @@
 namespace muster::coordinator {
 namespace {
 
-enum class CallKind { READ, CHANGE };
+enum class CallKind { READ, CHANGE, STATUS };  // STATUS: of the coordinators, not of the state
 
 std::string text(capnp::Text::Reader in) { return {in.begin(), in.size()}; }
 
 // What an exception means to who called: one of the leadership's end is no fault of anybody.
 Refusal refusalFor(const kj::Exception& exception, CallKind kind, Coordinator& coordinator) {
   if (exception.getType() == kj::Exception::Type::DISCONNECTED) {
-    if (kind == CallKind::READ) return coordinator.notLeader();
+    if (kind != CallKind::CHANGE) return coordinator.notLeader();
     return {RefusalCode::OUTCOME_UNKNOWN,
             "this coordinator stopped leading before the outcome was known; ask again with the "
             "same request id"};
@@ -115,7 +115,7 @@ class ClusterApi final : public Authorized<schema::ClusterApi> {
   }
 
   kj::Promise<void> adminStatus(AdminStatusContext context) override {
-    return answer(context, "adminStatus", CallKind::READ,
+    return answer(context, "adminStatus", CallKind::STATUS,
                   [&](ApiCall call) { return admin_.status(kj::mv(call)); });
   }
 
@@ -132,8 +132,20 @@ class ClusterApi final : public Authorized<schema::ClusterApi> {
             Duration{int64_t{in.getWaitMs()} * 1'000'000}};
   }
 
-  ApiCall callOf(schema::CallHeader::Reader header) {
-    return {commonName(caller()), decode(header.getRequest()), {header.getLastIndex()}};
+  // Indices count within one history: those of an earlier one are nothing to us, and who has seen a
+  // later one must not be answered from before it.
+  Result<ApiCall> callOf(schema::CallHeader::Reader header, CallKind kind) {
+    ApiCall call{commonName(caller()), decode(header.getRequest()), {header.getLastIndex()}};
+    HistoryId own = context_.coordinator.token().history;
+    HistoryId seen = header.hasHistory() ? decode(header.getHistory()) : own;
+    if (seen.number > own.number && kind != CallKind::STATUS) {
+      return Refusal{RefusalCode::OVERLOADED, "coordinator " + context_.coordinator.id().value +
+                                                  " is of history " + std::to_string(own.number) +
+                                                  ", this client has seen history " +
+                                                  std::to_string(seen.number) + "; ask again"};
+    }
+    if (seen != own) call.lastIndex = {};
+    return call;
   }
 
   // A change needs an id, for without one a retry would be a second change.
@@ -152,7 +164,11 @@ class ClusterApi final : public Authorized<schema::ClusterApi> {
   template <class Context, class Function>
   kj::Promise<void> answer(Context context, const char* method, CallKind kind, Function function) {
     SteadyTime began = context_.env().clock.steadyNow();
-    auto answered = kj::evalNow([&] { return function(callOf(context.getParams().getHeader())); });
+    auto answered = kj::evalNow([&]() -> AnswerPromise {
+      auto call = callOf(context.getParams().getHeader(), kind);
+      if (!call) return Result<Answer>(call.refusal());
+      return function(kj::mv(*call));
+    });
     context.releaseParams();
     context.allowCancellation();
     return answered

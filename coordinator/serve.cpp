@@ -130,9 +130,10 @@ int serve(const CoordinatorConfig& config) {
   failover::ZookeeperService zookeeper(loop, zookeeperOptions(config));
   CoordinatorEnvironment environment{loop.timer(), clock,      random, zookeeper,
                                      store,        *transport, logger};
-  Coordinator coordinator(environment,
-                          {config.cluster, config.id, config.rpcListen, config.rpcAdvertised,
-                           MUSTER_VERSION, config.peers, config.guessDeath, config.snapshots});
+  Coordinator coordinator(
+      environment,
+      {config.cluster, config.id, config.rpcListen, config.rpcAdvertised, MUSTER_VERSION,
+       config.peers, config.guessDeath, config.snapshots, config.raiseSchemaAfter});
   PlanBook plans;
   CallStats calls;
   ApiContext api{coordinator, plans, calls, config.peers};

@@ -1,6 +1,7 @@
 // Commands between values and Cap'n Proto: one pair of functions a kind, one switch each way.
 #include "protocol/codec.h"
 #include "protocol/codec_lists.h"
+#include "protocol/schema_level.h"
 
 #include <cstring>
 
@@ -241,6 +242,20 @@ RanksReleased take(schema::RanksReleased::Reader in) {
                                   [](schema::RankRef::Reader one) { return decode(one); })};
 }
 
+void put(const SchemaLevelRaised& body, CommandBuilder command) {
+  auto out = command.initSchemaLevelRaised();
+  out.setLevel(body.level);
+  std::vector<std::string> ids;
+  for (const auto& id : body.understoodBy) ids.push_back(id.value);
+  codec::fillTexts(ids, out.initUnderstoodBy(static_cast<uint32_t>(ids.size())));
+}
+
+SchemaLevelRaised take(schema::SchemaLevelRaised::Reader in) {
+  SchemaLevelRaised out{in.getLevel(), {}};
+  for (auto& id : codec::texts(in.getUnderstoodBy())) out.understoodBy.push_back({std::move(id)});
+  return out;
+}
+
 CommandBody takeBody(schema::Command::Reader in) {
   switch (in.which()) {
     case schema::Command::LEADER_STARTED:
@@ -275,9 +290,14 @@ CommandBody takeBody(schema::Command::Reader in) {
       return take(in.getRanksReleased());
     case schema::Command::NODE_DRAINED:
       return NodeDrained{{text(in.getNodeDrained())}};
+    case schema::Command::SCHEMA_LEVEL_RAISED:
+      return take(in.getSchemaLevelRaised());
   }
-  KJ_UNIMPLEMENTED("the log holds a command this binary does not know",
-                   static_cast<uint>(in.which()));
+  kj::throwFatalException(KJ_EXCEPTION(
+      UNIMPLEMENTED,
+      kj::str("E0712 the log holds a command of kind ", static_cast<uint32_t>(in.which()),
+              ", which this binary does not know: it stops, and nothing is skipped; install the "
+              "version that the other coordinators run")));
 }
 
 }  // namespace
@@ -292,7 +312,8 @@ void encode(const Command& value, schema::Command::Builder out) {
 }
 
 Command decode(schema::Command::Reader in) {
-  KJ_REQUIRE(in.getSchemaVersion() >= 1, "a command without a schema version");
+  KJ_REQUIRE(in.getSchemaVersion() >= SCHEMA_LEVEL_FIRST, "a command without a schema version");
+  requireUnderstood(in.getSchemaVersion(), "a command in the log");
   return {.schemaVersion = in.getSchemaVersion(),
           .principal = text(in.getPrincipal()),
           .request = decode(in.getRequest()),

@@ -170,16 +170,23 @@ struct RanksReleased {
   bool operator==(const RanksReleased&) const = default;
 };
 
+// From here on commands and records of this level are written; binaries below it stop.
+struct SchemaLevelRaised {
+  uint32_t level = 0;
+  std::vector<CoordinatorId> understoodBy;  // all configured ones, as they reported
+  bool operator==(const SchemaLevelRaised&) const = default;
+};
+
 using CommandBody =
     std::variant<LeaderStarted, NodeRegistered, NodePhaseChanged, NodeCordoned, NodeUncordoned,
                  NodeDrainStarted, NodeDrained, ModelRecorded, DeploymentApplied, DeploymentScaled,
                  DeploymentDeleted, ReplicaPlaced, ReplicaWaiting, RankProgressed, ReplicaRetired,
-                 RanksReleased>;
+                 RanksReleased, SchemaLevelRaised>;
 
 struct Command {
-  uint32_t schemaVersion = 1;
-  std::string principal;  // "admin/alice", "coordinator/co1"
-  RequestId request;      // zero for what the leader decided by itself
+  uint32_t schemaVersion = 1;  // schema level of the state it was decided on
+  std::string principal;       // "admin/alice", "coordinator/co1"
+  RequestId request;           // zero for what the leader decided by itself
   Instant decidedAt;
   WallTime decidedWall;  // for display only
   CommandBody body;

@@ -33,11 +33,13 @@ struct ServerInfo {
   stateHashIndex @11 :UInt64;       # the index it is of
   fencedAttempts @12 :UInt64;       # appends, checks, orders and answers given up or refused: epoch or session over
   wrongGuesses @13 :UInt64;         # leaders that this process took for dead and that lived
+  schemaLevelMax @14 :UInt32;       # this binary understands all levels up to it; 0: it is older than the field, 1
 }
 
 struct CallHeader {
   request @0 :Types.RequestId;      # same id = same request, whatever is retried
   lastIndex @1 :UInt64;             # highest index the client has seen; never answered from before it
+  history @2 :Types.HistoryId;      # that lastIndex is of; absent: of whatever history the coordinator is in
 }
 
 struct ReadOptions {

@@ -24,7 +24,7 @@ struct Batch {
 }
 
 struct Command {
-  schemaVersion @0 :UInt32;         # of this command's format; 1
+  schemaVersion @0 :UInt32;         # schema level of the state it was decided on; who does not understand it stops
   principal @1 :Text;               # "admin/alice", "coordinator/co1": who asked
   request @2 :Types.RequestId;      # zero for what the leader decided by itself
   decidedAtNs @3 :Int64;            # cluster time, stamped once by the leader
@@ -46,6 +46,7 @@ struct Command {
     replicaRetired @18 :ReplicaRetired;
     ranksReleased @19 :RanksReleased;
     nodeDrained @20 :Text;
+    schemaLevelRaised @21 :SchemaLevelRaised;
   }
 }
 
@@ -146,6 +147,11 @@ struct ReplicaRetired {             # ends a generation; its devices stay taken 
 struct RanksReleased {              # the agent of the node said that nothing of these runs there any more
   node @0 :Text;
   ranks @1 :List(Types.RankRef);
+}
+
+struct SchemaLevelRaised {          # every configured coordinator has reported that it understands the level
+  level @0 :UInt32;
+  understoodBy @1 :List(Text);      # coordinator ids
 }
 
 struct EpochRecord {                # data of /muster-<cluster>/epoch

@@ -46,6 +46,16 @@ void applyBody(Change& change, const LeaderStarted& body) {
   change.addEvent(Severity::INFO, "LeaderStarted", "cluster", "", message);
 }
 
+void applyBody(Change& change, const SchemaLevelRaised& body) {
+  std::string members;
+  for (const auto& id : body.understoodBy) members += (members.empty() ? "" : ", ") + id.value;
+  change.addEvent(Severity::INFO, "SchemaLevelRaised", "cluster", "",
+                  "from " + std::to_string(change.state.schemaLevel) + " to " +
+                      std::to_string(body.level) + ", understood by " + members +
+                      "; versions that do not understand it cannot be started any more");
+  change.state.schemaLevel = body.level;
+}
+
 void applyBody(Change& change, const ModelRecorded& body) {
   const ModelManifest& manifest = body.manifest;
   change.state.models[manifest.source] = manifest;

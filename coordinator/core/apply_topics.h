@@ -22,6 +22,7 @@ void applyBody(Change& change, const ReplicaWaiting& body);
 void applyBody(Change& change, const RankProgressed& body);
 void applyBody(Change& change, const ReplicaRetired& body);
 void applyBody(Change& change, const RanksReleased& body);
+void applyBody(Change& change, const SchemaLevelRaised& body);
 
 // What shall run on these nodes is another than before: their next order is a new one.
 void noteOrders(Change& change, const Placement& placement);

@@ -30,11 +30,21 @@ std::optional<Refusal> checkModel(const ModelRecorded& body) {
   return std::nullopt;
 }
 
+std::optional<Refusal> checkLevel(const State& state, const SchemaLevelRaised& body) {
+  if (body.level > state.schemaLevel) return std::nullopt;
+  return Refusal{RefusalCode::INVALID_VALUE, "schema level " + std::to_string(body.level) +
+                                                 " is not above " +
+                                                 std::to_string(state.schemaLevel)};
+}
+
 struct Checker {
   const State& state;
 
   std::optional<Refusal> operator()(const LeaderStarted& body) { return checkLeader(state, body); }
   std::optional<Refusal> operator()(const ModelRecorded& body) { return checkModel(body); }
+  std::optional<Refusal> operator()(const SchemaLevelRaised& body) {
+    return checkLevel(state, body);
+  }
   std::optional<Refusal> operator()(const NodeRegistered& body) {
     return checkNodeCommand(state, body);
   }

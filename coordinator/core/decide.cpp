@@ -64,7 +64,7 @@ Result<Decision> decide(const State& state, const Request& request, Instant now,
   }
 #endif
   if (auto refusal = checkAge(request.id, now)) return *refusal;
-  Command command{.schemaVersion = 1,
+  Command command{.schemaVersion = state.schemaLevel,
                   .principal = request.principal,
                   .request = request.id,
                   .decidedAt = now,

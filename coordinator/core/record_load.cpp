@@ -6,6 +6,9 @@
 #include "protocol/codec.h"
 #include "protocol/codec_bytes.h"
 #include "protocol/codec_lists.h"
+#include "protocol/schema_level.h"
+
+#include <algorithm>
 
 namespace muster::coordinator {
 namespace {
@@ -20,6 +23,7 @@ void takeMeta(State& state, schema::MetaRecord::Reader in) {
   state.epoch = {in.getEpoch()};
   state.leader = {text(in.getLeader())};
   state.leaderIncarnation = decode(in.getLeaderIncarnation());
+  requireUnderstood(in.getSchemaLevel(), "the stored state");
   state.schemaLevel = in.getSchemaLevel();
   state.nextUid = {in.getNextUid()};
   state.capacityIndex = {in.getCapacityIndex()};
@@ -226,10 +230,17 @@ void requireComplete(const State& state) {
              state.recordHashes.size());
 }
 
+// Before any other is looked at: what stands in records of a later level is not for us to read.
+void readMeta(State& state, std::span<const StoredRecord> records) {
+  auto meta = std::ranges::find(records, toText(RecordKey{MetaKey{}}), &StoredRecord::key);
+  if (meta != records.end()) readOne(state, *meta);
+}
+
 }  // namespace
 
 State loadState(std::span<const StoredRecord> records) {
   State state;
+  readMeta(state, records);
   for (const auto& record : records) readOne(state, record);
   for (const auto& [uid, deployment] : state.deployments) requireWhole(deployment);
   requireComplete(state);

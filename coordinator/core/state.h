@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "base/units.h"
 #include "protocol/command.h"
+#include "protocol/schema_level.h"
 
 #include <cstdint>
 #include <map>
@@ -174,7 +175,7 @@ struct State {
   Epoch epoch;          // of the newest leader
   CoordinatorId leader;
   Incarnation leaderIncarnation;
-  uint32_t schemaLevel = 1;
+  uint32_t schemaLevel = SCHEMA_LEVEL_FIRST;
   DeploymentUid nextUid{1};
   LogIndex capacityIndex;  // when devices last became free, or a node began to take work
 

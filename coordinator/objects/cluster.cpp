@@ -29,6 +29,8 @@ Json coordinatorObject(const CoordinatorView& one) {
           {"applied_index", one.appliedIndex.value},
           {"state_hash", one.stateHash ? Json(toText(*one.stateHash)) : Json()},
           {"fenced_attempts", one.fencedAttempts},
+          {"wrong_guesses", one.wrongGuesses},
+          {"schema_level_max", one.reachable ? Json(one.schemaLevelMax) : Json()},
           {"address", one.address},
           {"reachable", one.reachable}};
 }
@@ -55,7 +57,7 @@ Json clusterObject(const ObjectView& view, const ClusterFacts& facts) {
 
 Json statusObject(const ClusterFacts& facts, const std::vector<CoordinatorView>& coordinators) {
   Json rows = Json::array();
-  uint64_t wrongGuesses = 0;
+  uint64_t wrongGuesses = 0;  // of those that could be asked
   for (const auto& one : coordinators) {
     rows.push_back(coordinatorObject(one));
     wrongGuesses += one.wrongGuesses;
@@ -65,6 +67,7 @@ Json statusObject(const ClusterFacts& facts, const std::vector<CoordinatorView>&
           {"history", historyText(facts.history)},
           {"epoch", facts.epoch.value},
           {"leader", {{"id", facts.leader.value}, {"address", facts.leaderAddress}}},
+          {"schema_level", facts.schemaLevel},
           {"coordinators", std::move(rows)},
           {"wrong_guesses", wrongGuesses}};
 }

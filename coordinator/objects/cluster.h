@@ -20,6 +20,7 @@ struct CoordinatorView {
   uint64_t wrongGuesses = 0;  // leaders it took for dead and that lived
   std::string address;
   bool reachable = false;
+  uint32_t schemaLevelMax = 0;  // it understands all levels up to this one
 };
 
 struct ClusterFacts {
@@ -29,6 +30,7 @@ struct ClusterFacts {
   CoordinatorId leader;  // empty: unknown
   std::string leaderAddress;
   std::vector<CoordinatorId> coordinators;
+  uint32_t schemaLevel = 0;  // of the state: what is written
 };
 
 std::string historyText(const HistoryId& history);  // "1-0123456789abcdef0123456789abcdef"

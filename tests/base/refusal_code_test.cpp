@@ -17,7 +17,7 @@ std::set<unsigned> codesOfTheHeader() {
   text << file.rdbuf();
   std::set<unsigned> codes;
   std::string content = text.str();
-  const std::regex ENUMERATOR(R"(\n  [A-Z_]+ = (\d+),)");
+  const std::regex ENUMERATOR(R"(\n  [A-Z_]+ =\s+(\d+),)");
   for (std::sregex_iterator at(content.begin(), content.end(), ENUMERATOR), end; at != end; ++at) {
     codes.insert(static_cast<unsigned>(std::stoul((*at)[1])));
   }

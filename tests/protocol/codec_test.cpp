@@ -1,11 +1,16 @@
 #include "protocol/codec.h"
 
 #include "base/random.h"
+#include "protocol/schema_level.h"
 #include "tests/support/golden.h"
 
 #include <capnp/message.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <kj/exception.h>
+
+#include <algorithm>
+#include <cstring>
 
 namespace muster {
 namespace {
@@ -97,7 +102,8 @@ std::vector<CommandBody> everyBody() {
           {7}, {1}, Reason::WAITING_FOR_CAPACITY, "0 of 4 free", {{{"w1"}, "busy", "x"}}, {"fix"}},
       progressed,
       ReplicaRetired{{7}, {1}, {3}, Reason::RANK_CRASHED, "rank 0 exited"},
-      RanksReleased{{"w1"}, {rank}}};
+      RanksReleased{{"w1"}, {rank}},
+      SchemaLevelRaised{2, {{"co1"}, {"co2"}}}};
 }
 
 Command commandOf(CommandBody body) {
@@ -130,6 +136,39 @@ TEST(Codec, everyCommandComesBackAsItWas) {
     EXPECT_EQ(decodeCommand(encodeCommand(command)), command);
   }
   EXPECT_EQ(everyBody().size(), std::variant_size_v<CommandBody>);
+}
+
+// What the exception says that decoding throws; empty when it throws none.
+std::string failureOf(const ByteString& bytes) {
+  KJ_IF_MAYBE (exception, kj::runCatchingExceptions([&] { (void)decodeCommand(bytes); })) {
+    EXPECT_EQ(exception->getType(), kj::Exception::Type::UNIMPLEMENTED);
+    return exception->getDescription().cStr();
+  }
+  return "";
+}
+
+TEST(Codec, aCommandOfALaterLevelIsNeverSkipped) {
+  Command command = commandOf(NodeUncordoned{{"w1"}});
+  command.schemaVersion = schemaLevelUnderstood();
+  EXPECT_EQ(failureOf(encodeCommand(command)), "");
+  command.schemaVersion++;
+  EXPECT_THAT(
+      failureOf(encodeCommand(command)),
+      ::testing::AllOf(::testing::HasSubstr("E0712"), ::testing::HasSubstr("schema level 2"),
+                       ::testing::HasSubstr("levels up to 1")));
+}
+
+TEST(Codec, aCommandOfAnUnknownKindIsNeverSkipped) {
+  ByteString bytes = encodeCommand(commandOf(NodeUncordoned{{"w1"}}));
+  uint16_t kind = 0;
+  // The only two bytes that differ between two commands of one shape are the kind.
+  ByteString other = encodeCommand(commandOf(NodeDrained{{"w1"}}));
+  auto at = static_cast<size_t>(std::ranges::mismatch(bytes, other).in1 - bytes.begin());
+  std::memcpy(&kind, &bytes[at], sizeof(kind));
+  EXPECT_EQ(kind, static_cast<uint16_t>(schema::Command::NODE_UNCORDONED));
+  kind = 0x7fff;
+  std::memcpy(&bytes[at], &kind, sizeof(kind));
+  EXPECT_THAT(failureOf(bytes), ::testing::HasSubstr("E0712 the log holds a command"));
 }
 
 TEST(Codec, equalCommandsGiveEqualBytes) {

@@ -135,7 +135,7 @@ class CommandDrawer {
 
   CommandBody drawBody() {
     GenerationRef ref = drawGeneration();
-    switch (random_.below(22)) {
+    switch (random_.below(23)) {
       case 0:
         return LeaderStarted{{"co1"}, {random_.below(50)}, "r", {1, 1}};
       case 1:
@@ -178,6 +178,9 @@ class CommandDrawer {
       case 17:
       case 18:
         return drawProgress();
+      case 22:
+        return SchemaLevelRaised{static_cast<uint32_t>(random_.below(SCHEMA_LEVEL_FIRST + 1)),
+                                 {{"co1"}}};  // never above the state's
       default:
         return drawPlaced();
     }

@@ -153,6 +153,8 @@ TEST_F(Objects, drainingNodeNamesWhatBlocksIt) {
   EXPECT_EQ(status["reason"], "NodeDraining");
   ASSERT_EQ(status["drain"]["blocked"].size(), 1u);
   EXPECT_EQ(status["drain"]["blocked"][0]["deployment"], "chat");
+  EXPECT_EQ(status["drain"]["blocked"][0]["replica"], 0);
+  EXPECT_EQ(status["drain"]["blocked"][0]["reason"], "WaitingForCapacity");
   EXPECT_FALSE(std::string(status["drain"]["blocked"][0]["message"]).empty());
   EXPECT_EQ(status["cordon"]["by"], "admin/anna");
   GpuCount gpus = countGpus(cluster.state);
@@ -179,10 +181,10 @@ TEST_F(Objects, eventsAreFoundByWhatTheyAreAbout) {
 
 TEST_F(Objects, clusterStatusAndModel) {
   addNodes(2);
-  ClusterFacts facts{{"prod"}, {1, {0xab, 0xcd}}, {4},
-                     {"co1"},  "10.0.0.1:7401",   {{"co1"}, {"co2"}}};
+  ClusterFacts facts{{"prod"},        {1, {0xab, 0xcd}},  {4}, {"co1"},
+                     "10.0.0.1:7401", {{"co1"}, {"co2"}}, 1};
   golden("cluster", clusterObject(view(), facts));
-  CoordinatorView here{{"co1"}, "serving", {12}, Guid{1, 2}, 3, 1, "10.0.0.1:7401", true};
+  CoordinatorView here{{"co1"}, "serving", {12}, Guid{1, 2}, 3, 1, "10.0.0.1:7401", true, 2};
   CoordinatorView away{{"co2"}, "", {}, {}, 0, 2, "10.0.0.2:7401", false};
   golden("status", statusObject(facts, {here, away}));
   ModelManifest manifest{"file:/models/m",

@@ -88,15 +88,15 @@ class LocalCluster:
 
     # Commands.
 
-    def environment(self):
+    def environment(self, user="home"):
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("MUSTER_", "XDG_"))}
-        return {**kept, "HOME": os.path.join(self.root, "home"), "NO_COLOR": "1",
+        return {**kept, "HOME": os.path.join(self.root, user), "NO_COLOR": "1",
                 "MUSTER_CONTEXT": os.path.join(self.dir, "context.toml")}
 
-    def cli(self, *words, stdin="", context=None, patience=COMMAND_PATIENCE_S):
-        """Runs muster and gives its Answer, whatever the exit code."""
+    def cli(self, *words, stdin="", context=None, user="home", patience=COMMAND_PATIENCE_S):
+        """Runs muster and gives its Answer, whatever the exit code. Each user remembers what he has seen."""
         argv = [os.path.join(self.bin, "muster"), *map(str, words)]
-        environment = self.environment()
+        environment = self.environment(user)
         if context is not None:
             environment["MUSTER_CONTEXT"] = context
         done = subprocess.run(argv, input=stdin, capture_output=True, text=True, env=environment, timeout=patience,
