@@ -19,15 +19,16 @@ Result<Answer> toAnswer(schema::Outcome::Reader outcome) {
 // `make` builds the request of one call; all have a header and answer an outcome.
 template <class Make>
 ClusterCall toCall(Make make, ReadChoice choice = {}) {
-  auto send = [make](Api api, const CallStamp& stamp) -> kj::Promise<Result<Answer>> {
+  auto send = [make](Api api, const CallStamp& stamp) -> kj::Promise<Returned> {
     auto request = make(api);
     auto header = request.initHeader();
     encode(stamp.request, header.initRequest());
+    encode(stamp.history, header.initHistory());
     header.setLastIndex(stamp.lastIndex.value);
     return request.send().then([id = stamp.request](auto&& response) {
       auto answer = toAnswer(response.getOutcome());
       if (answer) answer->request = id;
-      return answer;
+      return Returned(std::move(answer), {response.getOutcome().getIndex()});
     });
   };
   return {.send = send, .asks = choice.asks, .serverWait = choice.waitLimit};
@@ -145,7 +146,7 @@ ClusterCall logsCall(const std::string& target, uint32_t linesMax, LogPart part)
 }
 
 ClusterCall adminStatusCall() {
-  return toCall([](Api& api) { return api.adminStatusRequest(); });
+  return toCall([](Api& api) { return api.adminStatusRequest(); }, {.asks = Asks::LEADER_IF_ANY});
 }
 
 ClusterCall stepDownCall(const std::string& successor) {

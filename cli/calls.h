@@ -16,7 +16,8 @@ namespace muster::cli {
 // What every sending of one request carries.
 struct CallStamp {
   RequestId request;
-  LogIndex lastIndex;
+  LogIndex lastIndex;  // seen in `history`
+  HistoryId history;
 };
 
 struct Answer {
@@ -28,10 +29,20 @@ struct Answer {
   RequestId request;  // under which it was asked
 };
 
-enum class Asks : uint8_t { LEADER, ANYONE };
+// What came back: a refusal rests on an index, too.
+struct Returned {
+  Returned(Result<Answer> answered, LogIndex restsOn)
+      : answer(std::move(answered)), index(restsOn) {}
+
+  Result<Answer> answer;
+  LogIndex index;
+};
+
+// LEADER_IF_ANY: whoever answers when nobody has led for two seconds.
+enum class Asks : uint8_t { LEADER, ANYONE, LEADER_IF_ANY };
 
 struct ClusterCall {
-  std::function<kj::Promise<Result<Answer>>(schema::ClusterApi::Client, const CallStamp&)> send;
+  std::function<kj::Promise<Returned>(schema::ClusterApi::Client, const CallStamp&)> send;
   Asks asks = Asks::LEADER;
   Duration serverWait{};  // how long the coordinator may hold the answer back
 };

@@ -67,10 +67,11 @@ std::string commaList(const std::vector<std::string>& words) {
 // One look for a coordinator that fits: each address is asked again and again on its own, so that a
 // frozen one delays nobody.
 struct ClusterClient::Search {
-  Search(Asks asks, kj::Own<kj::PromiseFulfiller<CoordinatorLink*>> found)
-      : asks(asks), found(kj::mv(found)), tasks("search for the leader") {}
+  Search(Asks asks, kj::TimePoint began, kj::Own<kj::PromiseFulfiller<CoordinatorLink*>> found)
+      : asks(asks), began(began), found(kj::mv(found)), tasks("search for the leader") {}
 
   Asks asks;
+  kj::TimePoint began;
   kj::Own<kj::PromiseFulfiller<CoordinatorLink*>> found;
   std::set<std::string> started;
   uint32_t hopeful = 0;  // addresses that may still answer
@@ -82,6 +83,7 @@ struct ClusterClient::Try {
   std::optional<Result<Answer>> answer;  // when it is sure
   std::optional<Refusal> refusal = {};   // when the coordinator asks to try again
   std::string why = {};                  // when there is no answer
+  LogIndex index = {};                   // an answer rests on
   bool linkIsGood = true;
 };
 
@@ -111,7 +113,7 @@ Co<Result<Answer>> ClusterClient::call(ClusterCall call) {
     CallStamp stamp = stampFor(*id);
     auto result = co_await tryOnce(*link, call, stamp, deadline);
     if (result.answer) {
-      if (*result.answer) lastIndex_ = std::max(lastIndex_, (*result.answer)->index);
+      lastIndex_ = std::max(lastIndex_, result.index);
       co_return *result.answer;
     }
     if (!result.linkIsGood) link->drop();
@@ -128,7 +130,7 @@ Co<Result<Answer>> ClusterClient::call(ClusterCall call) {
 
 Co<CoordinatorLink*> ClusterClient::find(Asks asks, kj::TimePoint deadline) {
   auto paf = kj::newPromiseAndFulfiller<CoordinatorLink*>();
-  auto search = kj::heap<Search>(asks, kj::mv(paf.fulfiller));
+  auto search = kj::heap<Search>(asks, timer_.now(), kj::mv(paf.fulfiller));
   distrusted_ = false;
   for (const auto& address : options_.coordinators) startAt(*search, address);
   search->tasks.add(
@@ -151,10 +153,8 @@ Co<void> ClusterClient::searchAt(Search& search, CoordinatorLink& link) {
     bool heard = false;
     try {
       ServerFacts facts = co_await link.hello();
-      learn(facts);
       heard = true;
-      bool leads = facts.stage == Stage::SERVING && facts.epoch >= epochMax_;
-      if (search.asks == Asks::ANYONE || leads) {
+      if (fits(search, facts)) {
         search.found->fulfill(&link);
         co_return;
       }
@@ -173,10 +173,27 @@ Co<void> ClusterClient::searchAt(Search& search, CoordinatorLink& link) {
   }
 }
 
+// Nobody who would answer from before what we have seen: of an earlier history, or of an index that
+// is not there yet. History 0 is that of a coordinator that knows nothing so far.
+bool ClusterClient::fits(const Search& search, const ServerFacts& facts) {
+  bool settles = timer_.now() - search.began >= toKj(options_.settleAfter);
+  bool isEarlier = facts.history.number < history_.number;
+  if (facts.history.number == 0 || (isEarlier && !settles)) {
+    return search.asks == Asks::LEADER_IF_ANY && settles;
+  }
+  learn(facts);
+  if (facts.stage == Stage::SERVING && facts.epoch >= epochMax_) return true;
+  if (search.asks == Asks::ANYONE) return facts.applied >= lastIndex_;
+  return search.asks == Asks::LEADER_IF_ANY && settles;
+}
+
 Co<ClusterClient::Try> ClusterClient::tryOnce(CoordinatorLink& link, ClusterCall call,
                                               CallStamp stamp, kj::TimePoint deadline) {
-  auto answered = call.send(link.api(), stamp).then([](Result<Answer> answer) -> Try {
-    if (answer || !asksForRetry(answer.refusal().code)) return {.answer = answer};
+  auto answered = call.send(link.api(), stamp).then([](Returned returned) -> Try {
+    Result<Answer>& answer = returned.answer;
+    if (answer || !asksForRetry(answer.refusal().code)) {
+      return {.answer = answer, .index = returned.index};
+    }
     return {.refusal = answer.refusal(), .why = answer.refusal().text};
   });
   kj::Promise<void> moved = kj::NEVER_DONE;
@@ -240,6 +257,7 @@ Co<void> ClusterClient::untilAnotherLeads(CoordinatorLink& link) {
     for (auto* other : others) {
       try {
         ServerFacts facts = co_await other->hello();
+        if (facts.history.number < history_.number) continue;
         learn(facts);
         if (leads(facts)) co_return;
       } catch (const kj::Exception&) {

@@ -20,6 +20,9 @@ namespace muster::cli {
 struct ClusterClientOptions {
   std::vector<std::string> coordinators;  // RPC addresses
   Duration timeout{30'000'000'000};       // of one call, all its tries together
+  // How long a leader is looked for where anybody will do, and somebody of the history last seen: a
+  // new cluster of the same name has another.
+  Duration settleAfter{2'000'000'000};
   // Told once per search for a leader that lasts longer than a second, with what each coordinator
   // said.
   std::function<void(const std::string&)> onWaiting = [](const std::string&) {};
@@ -60,7 +63,8 @@ class ClusterClient {
   CoordinatorLink& linkTo(const std::string& address);
   void startAt(Search& search, const std::string& address);
   void learn(const ServerFacts& facts);
-  CallStamp stampFor(const RequestId& id) const { return {id, lastIndex_}; }
+  bool fits(const Search& search, const ServerFacts& facts);
+  CallStamp stampFor(const RequestId& id) const { return {id, lastIndex_, history_}; }
   Refusal noLeader(bool sent) const;
   std::string whatEachSaid() const;
 

@@ -185,12 +185,14 @@ void Terminal::endProgress() {
   if (canRedraw_) drawn_.clear();
 }
 
+bool Terminal::canAsk() const {
+  return streams_.inIsTerminal && streams_.errIsTerminal && options_.input == InputChoice::ASK;
+}
+
 std::optional<int> Terminal::stopUnlessConfirmed(std::string_view consequence,
                                                  std::string_view question) {
   if (options_.consent == Consent::GIVEN) return std::nullopt;
-  bool canAsk =
-      streams_.inIsTerminal && streams_.errIsTerminal && options_.input == InputChoice::ASK;
-  if (!canAsk) {
+  if (!canAsk()) {
     return failUsage(std::string(consequence) + ", and nobody can be asked whether that is wanted",
                      "repeat the command with --yes");
   }

@@ -73,6 +73,9 @@ class Terminal {
   // exit code: 1 when the user declined, 2 when nobody can be asked and --yes is missing.
   std::optional<int> stopUnlessConfirmed(std::string_view consequence, std::string_view question);
 
+  // Whether somebody is there to answer a question.
+  bool canAsk() const;
+
   // Wrong usage: `error: TEXT` and `  help: HELP`. Gives exit code 2.
   int failUsage(std::string_view text, std::string_view help);
 

@@ -32,19 +32,9 @@ std::string replicaOf(const Json& row, const ViewOptions& options) {
 
 std::string viewDraining(const Json& change, Carried carried, const ViewOptions& options) {
   std::string node = orDash(textAt(change, "/node"));
-  Table table;
-  for (const auto& row : listAt(change, "/moving")) {
-    table.add({replicaOf(row, options), Cell("moving", Paint::BUSY), textAt(row, "/state")});
-  }
-  for (const auto& row : listAt(change, "/blocked")) {
-    std::string fix = textAt(row, "/fix");
-    std::string detail = textAt(row, "/message");
-    if (!fix.empty()) detail += "   fix: " + fix;
-    table.add({replicaOf(row, options), Cell("blocked", Paint::BAD), detail});
-  }
   std::string text = node + " cordoned" + dry(carried) + "\n";
-  if (table.isEmpty()) return text + "  nothing runs on it\n";
-  return text + table.toText(options.paint, 2);
+  std::string rows = viewDrain(change, "", options);
+  return text + (rows.empty() ? "  nothing runs on it\n" : indented(rows));
 }
 
 std::string viewNodeChange(const Json& change, Carried carried, std::string_view done) {
@@ -79,7 +69,41 @@ std::string viewFirstError(const Json& error, const ViewOptions& options) {
   return text;
 }
 
+// Nothing unless a coordinator understands more than the cluster's schema level.
+std::string viewUpgrade(const Json& status) {
+  uint64_t level = numberAt(status, "/schema_level");
+  std::string ahead;
+  std::string behind;
+  for (const auto& one : listAt(status, "/coordinators")) {
+    bool isAhead = numberAt(one, "/schema_level_max") > level;
+    (isAhead ? ahead : behind) += " " + orDash(textAt(one, "/id"));
+  }
+  if (ahead.empty()) return "";
+  if (behind.empty()) {
+    return "every coordinator understands a higher schema level; it rises soon, and until then a "
+           "downgrade works\n";
+  }
+  return "a higher schema level is understood by" + ahead + "; it rises once it is by" + behind +
+         ", too\n";
+}
+
 }  // namespace
+
+std::string viewDrain(const Json& object, const std::string& at, const ViewOptions& options) {
+  Table table;
+  for (const auto& row : listAt(object, at + "/moving")) {
+    table.add({replicaOf(row, options), Cell("moving", Paint::BUSY), textAt(row, "/state")});
+  }
+  for (const auto& row : listAt(object, at + "/blocked")) {
+    std::string fix = textAt(row, "/fix");
+    std::string reason = textAt(row, "/reason");
+    std::string detail = reason.empty() ? "" : reason + ": ";
+    detail += textAt(row, "/message");
+    if (!fix.empty()) detail += "   fix: " + fix;
+    table.add({replicaOf(row, options), Cell("blocked", Paint::BAD), detail});
+  }
+  return table.isEmpty() ? "" : table.toText(options.paint);
+}
 
 std::string viewChange(const Json& change, Carried carried, const ViewOptions& options) {
   std::string kind = textAt(change, "/kind");
@@ -119,7 +143,8 @@ std::string viewAdminStatus(const Json& status, const ViewOptions& options) {
   std::string text = orDash(textAt(status, "/cluster"));
   text += "  leader " + orDash(textAt(status, "/leader/id"));
   text += "  epoch " + orDash(textAt(status, "/epoch"));
-  text += "  history " + orDash(textAt(status, "/history")) + "\n";
+  text += "  history " + orDash(textAt(status, "/history"));
+  text += "  schema level " + orDash(textAt(status, "/schema_level")) + "\n";
   Table table({"COORDINATOR", "STAGE", "APPLIED", "FENCED", "ADDRESS", "STATE HASH"});
   for (const auto& one : listAt(status, "/coordinators")) {
     bool reachable = textAt(one, "/reachable") != "false";
@@ -130,7 +155,7 @@ std::string viewAdminStatus(const Json& status, const ViewOptions& options) {
                orDash(textAt(one, "/address")),
                reachable ? orDash(textAt(one, "/state_hash")) : "-"});
   }
-  text += table.toText(options.paint);
+  text += table.toText(options.paint) + viewUpgrade(status);
   std::string guesses = textAt(status, "/wrong_guesses");
   if (!guesses.empty() && guesses != "0") text += "wrong guesses of death: " + guesses + "\n";
   return text;

@@ -14,18 +14,6 @@ std::string labelled(const std::string& label, const std::string& text) {
   return left + text + "\n";
 }
 
-std::string indented(const std::string& lines) {
-  std::string text;
-  size_t begin = 0;
-  while (begin < lines.size()) {
-    size_t end = lines.find('\n', begin);
-    if (end == std::string::npos) end = lines.size();
-    text += "  " + lines.substr(begin, end - begin) + "\n";
-    begin = end + 1;
-  }
-  return text;
-}
-
 std::string section(const std::string& title, const std::string& lines,
                     const ViewOptions& options) {
   if (lines.empty()) return "";
@@ -77,6 +65,7 @@ std::string describeNode(const Description& all, const ViewOptions& options) {
         labelled("cordoned", "by " + by + " " + ageAt(object, "/status/cordon/since", options.now) +
                                  " ago: \"" + textAt(object, "/status/cordon/reason") + "\"");
   }
+  text += section("drain", viewDrain(object, "/status/drain", options), options);
   return text + section("gpus", viewList("gpus", all.gpus, options), options);
 }
 
@@ -93,6 +82,18 @@ std::string describeGpu(const Description& all, const ViewOptions& options) {
 }
 
 }  // namespace
+
+std::string indented(const std::string& lines) {
+  std::string text;
+  size_t begin = 0;
+  while (begin < lines.size()) {
+    size_t end = lines.find('\n', begin);
+    if (end == std::string::npos) end = lines.size();
+    text += "  " + lines.substr(begin, end - begin) + "\n";
+    begin = end + 1;
+  }
+  return text;
+}
 
 std::string viewDescription(const Description& description, const ViewOptions& options) {
   std::string kind = textAt(description.object, "/kind");

@@ -33,6 +33,8 @@ std::string viewPlan(const Json& plan, const ViewOptions& options);
 // What apply, delete, scale, cordon, uncordon, drain and step-down did, or with --dry-run would do.
 enum class Carried : uint8_t { OUT, DRY };
 std::string viewChange(const Json& change, Carried carried, const ViewOptions& options);
+// What the drain at `at` moves, and what blocks it and why; empty when nothing runs there.
+std::string viewDrain(const Json& object, const std::string& at, const ViewOptions& options);
 std::string viewLogs(const Json& logs, const ViewOptions& options);
 std::string viewAdminStatus(const Json& status, const ViewOptions& options);
 
@@ -55,5 +57,6 @@ std::string noteOf(const Json& object, const std::string& at);
 std::string deploymentOf(const Json& object, const ViewOptions& options);
 // "71.4 / 79.6 GiB".
 std::string shareOf(uint64_t part, uint64_t whole);
+std::string indented(const std::string& lines);  // each by two columns
 
 }  // namespace muster::cli

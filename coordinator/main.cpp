@@ -22,6 +22,15 @@ int complain(const Refusal& refusal, int exitCode, const std::string& fileName =
   return exitCode;
 }
 
+// What to do next, for failures whose exception cannot say it.
+Refusal withNextStep(Refusal refusal) {
+  if (refusal.code == RefusalCode::PORT_IN_USE && refusal.fixes.empty()) {
+    refusal.fixes = {"ss -ltnp shows which program listens there; stop it, or give another address",
+                     "muster-coordinator --check-config shows whether the file is right"};
+  }
+  return refusal;
+}
+
 int withConfig(const Options& options) {
   auto table =
       loadConfig(coordinatorSchema(), options.configPath, ConfigPresence::REQUIRED, options.flags);
@@ -56,7 +65,7 @@ int main(int argc, char** argv) {
   if (!options) return complain(options.refusal(), WRONG_USAGE);
   int code = 0;
   KJ_IF_MAYBE (exception, kj::runCatchingExceptions([&] { code = act(*options); })) {
-    return complain(refusalOf(*exception), 1);
+    return complain(withNextStep(refusalOf(*exception)), 1);
   }
   return code;
 }

@@ -83,6 +83,19 @@ Co<void> downCo(EventLoop& loop, ProcessRunner& runner, const LocalLayout& layou
   co_await waitForEnd(loop, layout);
 }
 
+// Scripts that bring up a cluster of their own take it down without a word; a person may have
+// meant another one.
+std::optional<int> stopUnlessMeant(const DownOptions& options, const LocalLayout& layout,
+                                   const LocalPlan& plan, Terminal& terminal) {
+  if (!terminal.canAsk()) return std::nullopt;
+  std::string ranks = options.keepRanks ? "; its ranks go on" : ", and every rank that serves";
+  return terminal.stopUnlessConfirmed(
+      "this stops cluster " + plan.cluster.value + " in " + layout.root + ": " +
+          std::to_string(plan.coordinators.size()) + " coordinators, " +
+          std::to_string(plan.workers.size()) + " workers" + ranks,
+      "stop it?");
+}
+
 }  // namespace
 
 int runDown(const DownOptions& options, Terminal& terminal, const Environment& environment) {
@@ -100,6 +113,7 @@ int runDown(const DownOptions& options, Terminal& terminal, const Environment& e
     terminal.outLine("cluster " + (*plan)->cluster.value + " does not run");
     return 0;
   }
+  if (auto stop = stopUnlessMeant(options, layout, **plan, terminal)) return *stop;
   EventLoop loop;
   auto runner = makeProcessRunner(loop);
   kj::Promise<void> down = downCo(loop, *runner, layout, options.keepRanks);

@@ -13,9 +13,10 @@ struct DrainStep {
   DeploymentUid deployment;
   ReplicaNumber replica;
   Generation generation;
-  std::string name;       // "embed/1"
-  std::string blockedBy;  // "embed/2 is Failed and all others must serve while one moves"
-  std::string fix;        // a command that would help; may be empty
+  std::string name;              // "embed/1"
+  std::string blockedBy;         // "embed/2 is Failed and all others must serve while one moves"
+  std::string fix;               // a command that would help; may be empty
+  Reason reason = Reason::NONE;  // of what blocks it: the planner's, or the other replica's
   bool operator==(const DrainStep&) const = default;
 };
 

@@ -9,22 +9,24 @@ namespace muster::coordinator {
 namespace {
 
 // The first other replica that does not serve.
-std::string notServing(const DeploymentState& deployment, ReplicaNumber moving) {
+const ReplicaState* notServing(const DeploymentState& deployment, ReplicaNumber moving,
+                               std::string& name) {
   for (const auto& [number, replica] : deployment.replicas) {
     if (number == moving || number.value >= deployment.spec.replicas) continue;
     if (replica.phase == ReplicaPhase::READY) continue;
-    return replicaName(deployment, number) + " is " + std::string(toText(replica.phase));
+    name = replicaName(deployment, number);
+    return &replica;
   }
-  return "";
+  return nullptr;
 }
 
-// Why there is no other place; empty when there is one.
-std::string noOtherPlace(const State& state, const sharding::ClusterView& view,
-                         const DeploymentState& deployment, ReplicaNumber number) {
+// Why there is no other place; nothing when there is one.
+std::optional<Refusal> noOtherPlace(const State& state, const sharding::ClusterView& view,
+                                    const DeploymentState& deployment, ReplicaNumber number) {
   auto outcome = sharding::planReplica(deployment.spec, manifestOf(state, deployment.spec), view,
                                        siblingNodes(deployment, number));
   auto* refused = std::get_if<sharding::RefusedReplica>(&outcome);
-  return refused ? refused->refusal.text : "";
+  return refused ? std::optional(refused->refusal) : std::nullopt;
 }
 
 DrainStep stepOf(const State& state, const sharding::ClusterView& view, const GenerationRef& ref,
@@ -32,18 +34,23 @@ DrainStep stepOf(const State& state, const sharding::ClusterView& view, const Ge
   const DeploymentState& deployment = state.deployments.at(ref.deployment);
   const ReplicaState& replica = deployment.replicas.at(ref.replica);
   DrainStep step{
-      ref.deployment, ref.replica, ref.generation, replicaName(deployment, ref.replica), "", ""};
+      ref.deployment, ref.replica, ref.generation, replicaName(deployment, ref.replica), "", "",
+      Reason::NONE};
   if (forced) return step;
-  std::string other = notServing(deployment, ref.replica);
-  if (replica.phase == ReplicaPhase::READY && !other.empty()) {
-    step.blockedBy = other + ", and all others must serve while one moves";
+  std::string name;
+  const ReplicaState* other = notServing(deployment, ref.replica, name);
+  if (replica.phase == ReplicaPhase::READY && other != nullptr) {
+    step.blockedBy = name + " is " + std::string(toText(other->phase)) +
+                     ", and all others must serve while one moves";
     step.fix = "muster why " + deployment.spec.name.value;
+    step.reason = other->reason;
     return step;
   }
-  std::string noPlace = noOtherPlace(state, view, deployment, ref.replica);
-  if (noPlace.empty()) return step;
-  step.blockedBy = "no other place: " + noPlace;
+  auto noPlace = noOtherPlace(state, view, deployment, ref.replica);
+  if (!noPlace) return step;
+  step.blockedBy = "no other place: " + noPlace->text;
   step.fix = "add or uncordon a node, or drain with --force";
+  step.reason = reasonOf(noPlace->code);
   return step;
 }
 

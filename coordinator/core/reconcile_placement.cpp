@@ -6,7 +6,6 @@
 #include <algorithm>
 
 namespace muster::coordinator {
-namespace {
 
 Reason reasonOf(RefusalCode code) {
   switch (code) {
@@ -21,6 +20,8 @@ Reason reasonOf(RefusalCode code) {
       return Reason::MODEL_DOES_NOT_FIT;
   }
 }
+
+namespace {
 
 ReplicaWaiting waitingFor(DeploymentUid uid, ReplicaNumber number,
                           const sharding::RefusedReplica& refused) {

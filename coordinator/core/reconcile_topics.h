@@ -30,6 +30,9 @@ struct Look {
   const ObservedNode* attached(const NodeName& node) const;
 };
 
+// What users are told when the planner refuses a place with this code.
+Reason reasonOf(RefusalCode code);
+
 void reconcileNodes(Look& look);       // registered, ready, unreachable, lost; fills givenUp
 void reconcileRanks(Look& look);       // reports that change a phase; old ranks that have stopped
 void reconcileRetirement(Look& look);  // generations that ended, are lost, surplus or outdated

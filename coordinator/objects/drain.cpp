@@ -17,6 +17,7 @@ Json drainProgress(const State& state, const NodeName& node) {
       row["state"] = "ends here, then it is placed on another node";
       moving.push_back(std::move(row));
     } else {
+      row["reason"] = std::string(toText(step.reason));
       row["message"] = step.blockedBy;
       row["fix"] = step.fix;
       blocked.push_back(std::move(row));

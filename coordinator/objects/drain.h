@@ -5,7 +5,7 @@
 
 namespace muster::coordinator {
 
-// {moving: [{tenant, deployment, replica, state}], blocked: [{..., message, fix}]}
+// {moving: [{tenant, deployment, replica, state}], blocked: [{..., reason, message, fix}]}
 Json drainProgress(const State& state, const NodeName& node);
 
 }  // namespace muster::coordinator

@@ -261,6 +261,66 @@ TEST_F(ClusterClientTest, staleReadsAreAnsweredByAStandby) {
   EXPECT_EQ(calls, 1u);
 }
 
+TEST_F(ClusterClientTest, aRefusalCountsAsSeen) {
+  lead(0, 1);
+  at(0).answer = [](const SeenCall&) {
+    FakeAnswer no = FakeAnswer::of(RefusalCode::NOT_FOUND);
+    no.index = 50;
+    return no;
+  };
+  ClusterClient client(*transport, loop.timer(), random, options());
+  EXPECT_FALSE(ask(client, getCall("nodes", "gone")).ok());
+  EXPECT_FALSE(ask(client, getCall("nodes", "gone")).ok());
+  EXPECT_EQ(at(0).calls[1].lastIndex, LogIndex{50});
+}
+
+TEST_F(ClusterClientTest, aStaleReadGoesToOneThatHasWhatWasSeen) {
+  at(0).facts.applied = {10};
+  at(1).facts.applied = {60};
+  at(2).facts.applied = {49};
+  ClusterClient client(*transport, loop.timer(), random, options());
+  client.setSeen(at(0).facts.history, {50});
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_TRUE(ask(client, getCall("nodes", "", {.asks = Asks::ANYONE})).ok());
+  }
+  EXPECT_TRUE(at(0).calls.empty() && at(2).calls.empty());
+  EXPECT_EQ(at(1).calls.size(), 5u);
+}
+
+TEST_F(ClusterClientTest, nobodyOfAnEarlierHistoryIsAskedWhileOneOfTheNewestAnswers) {
+  at(1).facts.history = {2, {9, 9}};
+  at(2).facts.history = {};  // one that has just started knows none
+  for (auto& one : coordinators) one->facts.applied = {100};
+  ClusterClient client(*transport, loop.timer(), random, options());
+  client.setSeen({2, {9, 9}}, {50});
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_TRUE(ask(client, getCall("nodes", "", {.asks = Asks::ANYONE})).ok());
+  }
+  EXPECT_TRUE(at(0).calls.empty() && at(2).calls.empty());
+  ASSERT_EQ(at(1).calls.size(), 5u);
+  EXPECT_EQ(at(1).calls[4].lastIndex, LogIndex{50});
+}
+
+TEST_F(ClusterClientTest, aNewClusterOfTheSameNameIsAcceptedAfterAWhile) {
+  lead(0, 1);
+  auto soon = options();
+  soon.settleAfter = 50_ms;
+  ClusterClient client(*transport, loop.timer(), random, soon);
+  client.setSeen({2, {9, 9}}, {50});
+  ASSERT_TRUE(ask(client, getCall("nodes", "")).ok());
+  EXPECT_EQ(at(0).calls[0].lastIndex, LogIndex{0});
+  EXPECT_EQ(client.history(), at(0).facts.history);
+}
+
+TEST_F(ClusterClientTest, statusIsTheLeadersAndAnybodysWhenNobodyLeads) {
+  auto soon = options();
+  soon.settleAfter = 50_ms;
+  ASSERT_TRUE(ask(adminStatusCall(), soon).ok());
+  lead(2, 3);
+  ASSERT_TRUE(ask(adminStatusCall(), options()).ok());
+  EXPECT_EQ(at(2).calls.back().method, "adminStatus");
+}
+
 TEST_F(ClusterClientTest, anOldLeaderOfALowerEpochIsNotAsked) {
   lead(1, 5);
   ClusterClient client(*transport, loop.timer(), random, options());

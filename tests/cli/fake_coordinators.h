@@ -187,6 +187,7 @@ class FakeCoordinator {
     info.setStage(static_cast<uint8_t>(facts.stage));
     info.setLeaderAddress(facts.leaderAddress);
     info.setClusterTimeNs(facts.clusterTime.nanos);
+    info.setAppliedIndex(facts.applied.value);
   }
 
   EventLoop& loop_;

@@ -175,8 +175,8 @@ TEST(Views, logsAndAdmin) {
                                  narrow()));
   expect("admin_status",
          viewAdminStatus(json(R"j({"version":1,"cluster":"prod","history":"1-00ff","epoch":7,
-"leader":{"id":"co1","address":"10.0.0.1:7401"},"coordinators":[
-{"id":"co1","stage":"serving","applied_index":4182,"state_hash":"ab","fenced_attempts":0,"address":"10.0.0.1:7401","reachable":true},
+"leader":{"id":"co1","address":"10.0.0.1:7401"},"schema_level":1,"coordinators":[
+{"id":"co1","stage":"serving","schema_level_max":2,"applied_index":4182,"state_hash":"ab","fenced_attempts":0,"address":"10.0.0.1:7401","reachable":true},
 {"id":"co2","stage":"standby","applied_index":4180,"state_hash":"cd","fenced_attempts":3,"address":"10.0.0.2:7401","reachable":true},
 {"id":"co3","address":"10.0.0.3:7401","reachable":false}],"wrong_guesses":1})j"),
                          narrow()));
@@ -191,7 +191,9 @@ TEST(Views, descriptions) {
   Json node =
       json(R"j({"kind":"node","name":"gpu09","address":"10.0.0.9","rack":"r1","version":"0.1.0",
 "status":{"phase":"Cordoned","reason":"","message":"","since":"2031-01-02T10:10:00Z","next":"muster uncordon gpu09",
-"cordon":{"by":"anna","reason":"XID 79","since":"2031-01-02T10:10:00Z"}}})j");
+"cordon":{"by":"anna","reason":"XID 79","since":"2031-01-02T10:10:00Z"},
+"drain":{"moving":[],"blocked":[{"tenant":"default","deployment":"embed","replica":1,"reason":"RankCrashed",
+"message":"embed/2 is Failed, and all others must serve while one moves","fix":"muster why embed"}]}}})j");
   expect("describe_node", viewDescription({.object = node}, narrow()));
 }
 

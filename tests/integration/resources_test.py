@@ -48,6 +48,9 @@ def test_aSecondCoordinatorOfTheSameNameSaysWhatIsInItsWay():
             argv = [os.path.join(cluster.bin, "muster-coordinator"), "--config", config, *flags]
             done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
             checkSays(Answer(argv, done.returncode, done.stdout, done.stderr), code)
+        # The last one met a taken port: a sentence and a next step.
+        check("another program listens on 127.0.0.1:" in done.stderr and "ss -ltnp" in done.stderr, done.stderr)
+        check("bind(" not in done.stderr and "toString" not in done.stderr, done.stderr)
         checkEqual(cluster.cli("get", "nodes").code, 0, "exit code of a command after it")
 
 

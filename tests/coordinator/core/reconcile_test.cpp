@@ -354,6 +354,8 @@ TEST_F(Reconcile, drainWaitsForTheOtherReplicasAndSaysSo) {
   ASSERT_EQ(steps.size(), 1u);
   EXPECT_EQ(steps[0].name, "chat/0");
   EXPECT_EQ(steps[0].blockedBy, "chat/1 is Failed, and all others must serve while one moves");
+  EXPECT_EQ(steps[0].reason, Reason::RANK_CRASHED);
+  EXPECT_EQ(steps[0].fix, "muster why chat");
   cluster.pass(1_s);
   cluster.bringUp();
   EXPECT_NE(cluster.places("chat", 0), "w1:0");
@@ -368,6 +370,7 @@ TEST_F(Reconcile, drainKeepsAReplicaThatHasNoOtherPlaceUnlessForced) {
   cluster.settle();
   EXPECT_EQ(cluster.places("chat", 0), "w1:0");
   EXPECT_THAT(drainSteps(cluster.state, {"w1"})[0].blockedBy, HasSubstr("no other place"));
+  EXPECT_EQ(drainSteps(cluster.state, {"w1"})[0].reason, Reason::WAITING_FOR_CAPACITY);
   submit(NodeDrainStarted{{"w1"}, "", true});
   cluster.settle();
   EXPECT_EQ(cluster.places("chat", 0), "-");
