@@ -30,8 +30,9 @@ Result<Answer> answerOf(Result<Json> object, LogIndex index) {
 
 // A "no" from a state that may be old says so.
 Refusal markedStale(Refusal refusal, LogIndex index, Duration age) {
-  refusal.text += " (stale: as of log index " + std::to_string(index.value) +
-                  ", known to be the newest " + toAge(age) + " ago)";
+  std::string known =
+      age < AGE_UNKNOWN ? "known to be the newest " + toAge(age) + " ago" : "nobody knows how old";
+  refusal.text += " (stale: as of log index " + std::to_string(index.value) + ", " + known + ")";
   return refusal;
 }
 

@@ -37,7 +37,6 @@ Coordinator::Coordinator(CoordinatorEnvironment environment, CoordinatorSettings
       registry_(environment.clock),
       workerCalls_(environment.timer, registry_),
       news_(environment.timer),
-      freshAt_(environment.clock.steadyNow()),
       server_(environment.timer, [this](const RpcPeer& peer) { return bootstrapFor(peer); }),
       stopped_(kj::newPromiseAndFulfiller<void>()) {
   deathWatch_ = makeDeathWatch();
@@ -48,7 +47,16 @@ Coordinator::Coordinator(CoordinatorEnvironment environment, CoordinatorSettings
 
 Coordinator::~Coordinator() noexcept(false) = default;
 
+void Coordinator::openStore() {
+  auto meta = environment_.store.meta();
+  if (!meta || meta->cluster != settings_.cluster)
+    return;  // another's is told of when it is claimed
+  follower_.open(meta->cluster, meta->history);
+  known_ = std::max(known_, FencingToken{meta->history, state().epoch});
+}
+
 kj::Promise<std::string> Coordinator::start() {
+  openStore();
   return environment_.transport.listen(settings_.rpcListen, server_.acceptor())
       .catch_([this](kj::Exception&& exception) -> kj::Own<Listener> {
         kj::throwFatalException(
@@ -182,12 +190,12 @@ const Observed* Coordinator::observed() {
 bool Coordinator::leading() const { return facts_.stage == Stage::SERVING; }
 
 Duration Coordinator::age() {
-  SteadyTime fresh = freshAt_;
+  std::optional<SteadyTime> fresh = freshAt_;
   KJ_IF_MAYBE (leading, leadership()) {
     // Whoever leads no more without knowing it has checks that do not commit.
     if (leading->serving()) fresh = leading->leadership().lastCommittedCheckSent();
   }
-  return environment_.clock.steadyNow() - fresh;
+  return fresh ? environment_.clock.steadyNow() - *fresh : AGE_UNKNOWN;
 }
 
 Duration Coordinator::extendLease(const NodeName& node) {

@@ -22,6 +22,8 @@
 
 namespace muster::coordinator {
 
+constexpr Duration AGE_UNKNOWN = 60'000'000_min;
+
 class Coordinator final : public WorkerAuthority {
  public:
   // `environment` is borrowed and outlives this. `makeApi` may be empty, or set later by
@@ -33,7 +35,12 @@ class Coordinator final : public WorkerAuthority {
   // Makes the capability of the ClusterApi interface for each caller. Call before start().
   void serveApi(ApiFactory makeApi) { makeApi_ = kj::mv(makeApi); }
 
-  // Listens. Throws FAILED ("E0706 ...") when the port is taken. Resolves with the real address.
+  // Reads what an earlier life has left in the store, if anything: enough for stale reads before
+  // the coordination service is reached. Throws UNIMPLEMENTED when this binary is too old for it,
+  // FAILED when it is damaged.
+  void openStore();
+  // Opens the store and listens. Throws FAILED ("E0706 ...") when the port is taken. Resolves with
+  // the real address.
   kj::Promise<std::string> start();
   // Runs until shutDown() is done. Rejected (FAILED) when this coordinator must stop; the text says
   // why.
@@ -62,7 +69,8 @@ class Coordinator final : public WorkerAuthority {
   // What `epoch` last said; nothing before the tree was seen.
   const std::optional<failover::EpochView>& view() const { return view_; }
   Instant clusterNow() const { return clusterClock_.now(); }
-  // Age of a stale answer: since state() was last proven to be the newest. The leader's is 0.
+  // Age of a stale answer: since state() was last proven to be the newest. AGE_UNKNOWN before that
+  // has happened in this process.
   Duration age();
   // Resolves when an index above `after` is committed and applied here.
   kj::Promise<void> committedAfter(LogIndex after) { return waiters_.after(after); }
@@ -115,7 +123,7 @@ class Coordinator final : public WorkerAuthority {
   std::optional<failover::EpochView> view_;
   FencingToken known_;
   LeadershipNews news_;
-  SteadyTime freshAt_;
+  std::optional<SteadyTime> freshAt_;
   bool leaving_ = false;
   kj::Own<DeathWatch> deathWatch_;
   kj::Own<SessionRole> role_;

@@ -149,7 +149,9 @@ Readiness readinessOf(const CoordinatorFacts& facts, Duration age) {
   } else if (!isConnected) {
     readiness.reasons.emplace_back("no session with the coordination service");
   } else if (!keepsUp) {
-    readiness.reasons.push_back("the log was last read to its end " + toAge(age) + " ago");
+    readiness.reasons.push_back(age < AGE_UNKNOWN
+                                    ? "the log was last read to its end " + toAge(age) + " ago"
+                                    : "the log was not read to its end yet");
   }
   return readiness;
 }

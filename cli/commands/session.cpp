@@ -3,6 +3,9 @@
 namespace muster::cli {
 namespace {
 
+// What the wire can tell at most: a coordinator that has not reached ZooKeeper since it started.
+constexpr Duration AGE_MAX{int64_t{UINT32_MAX} * 1'000'000};
+
 ClusterClientOptions clientOptions(Invocation& invocation, const ChosenContext& context) {
   Terminal& terminal = invocation.terminal;
   return {.coordinators = context.cluster.coordinators,
@@ -70,8 +73,11 @@ Result<Reply> Session::ask(ClusterCall call) {
     return Refusal{RefusalCode::INTERNAL, "the coordinator answered something that is no JSON"};
   }
   if (answer.stale) {
+    bool isKnown = answer.age < AGE_MAX;
     invocation_.terminal.hint("stale: as of log index " + std::to_string(answer.index.value) +
-                              ", known to be the newest " + toAge(answer.age) + " ago");
+                              (isKnown
+                                   ? ", known to be the newest " + toAge(answer.age) + " ago"
+                                   : ", nobody knows how old: the coordinator has just started"));
   }
   invocation_.terminal.detail("request " + toText(answer.request.guid) + ", index " +
                               std::to_string(answer.index.value) + ", epoch " +

@@ -34,6 +34,10 @@ class NoTransport final : public Transport {
 
 class HttpApiTest : public ::testing::Test {
  protected:
+  HttpApiTest() {
+    store.claim({"test"}, {1, {5, 6}});
+    coordinator.openStore();
+  }
   ~HttpApiTest() noexcept override {}
 
   HttpResponse ask(const std::string& path, std::optional<Role> role = Role::VIEWER,
@@ -119,6 +123,19 @@ TEST_F(HttpApiTest, asksForACertificateOfAHumanRole) {
   EXPECT_EQ(ask("/metrics", Role::ADMIN).status, 200);
   HttpApi open(context, ClientCertificates::OFF);
   EXPECT_EQ(open.handle({.method = "GET", .path = "/metrics"}).wait(loop.waitScope()).status, 200);
+}
+
+TEST_F(HttpApiTest, aCoordinatorWithoutAStateAnswersNothingFromIt) {
+  MemoryDisk emptyDisk;
+  MemoryStore emptyStore(emptyDisk);
+  Coordinator fresh{{loop.timer(), clock, random, service, emptyStore, transport, logger},
+                    {{"test"}, {"co1"}, "127.0.0.1:0", "127.0.0.1:7401", "1.0"}};
+  fresh.openStore();
+  ApiContext without{fresh, plans, calls, {}};
+  HttpApi open(without, ClientCertificates::OFF);
+  auto nodes = open.handle({.method = "GET", .path = "/api/v1/nodes"}).wait(loop.waitScope());
+  EXPECT_EQ(nodes.status, 503);
+  EXPECT_EQ(jsonOf(nodes)["code"], "E0701");
 }
 
 TEST_F(HttpApiTest, listsAreMarkedStaleAndPaged) {
