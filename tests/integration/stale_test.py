@@ -1,7 +1,8 @@
 #!/usr/bin/python3
-"""What a leader says that is cut off from ZooKeeper only, and that everybody else can reach."""
+"""What coordinators say that are cut off from ZooKeeper only, and that everybody else can reach."""
 import os
 import re
+import signal
 import threading
 import time
 
@@ -93,6 +94,25 @@ def test_aLeaderCutOffFromZookeeperAnswersNothingOldAndRefusesNothingWrongly():
         relay.mend()
         cluster.waitFor("the old leader has caught up", lambda: "after" in names(
             cluster.run("get", "deployments", "--stale", "-o", "json", context=theOld)))
+
+
+def test_aCoordinatorThatStartsWithoutZookeeperAnswersFromItsStore():
+    with LocalCluster(workers=1) as cluster:
+        cluster.apply(sleeper("before", makeSmallModel(cluster.models)), "--wait")
+        standby = next(one["id"] for one in cluster.awaitOneIndex()["coordinators"] if one["stage"] == "standby")
+        only = contextOf(cluster, "only", [standby])
+        cluster.kill("zk1", signal.SIGSTOP)
+        try:
+            cluster.awaitRestart(standby, cluster.kill(standby))
+            answer = cluster.waitFor(f"{standby} answers", lambda: next(one for one in [
+                cluster.cli("get", "deployments", "--stale", "-o", "json", context=only)] if one.code == 0))
+            checkEqual(names(answer), {"before"}, "deployments of the stale read")
+            check("nobody knows how old" in answer.err, answer.err)
+            answer = cluster.cli("get", "deployments", "--timeout", "1s", context=only)
+            checkEqual(answer.code, UNREACHABLE, f"exit code of a linearizable read: {answer}")
+        finally:
+            cluster.kill("zk1", signal.SIGCONT)
+        cluster.waitFor("everything is answered again", lambda: cluster.cli("get", "deployments").code == 0)
 
 
 if __name__ == "__main__":
