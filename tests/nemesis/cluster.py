@@ -59,10 +59,10 @@ class Daemon:
 
 
 class Cluster:
-    """`root` is an empty folder with a short name. Everything is up after `start`."""
+    """`root` is an empty folder with a short name, `coordinator` the program. Everything is up after `start`."""
 
-    def __init__(self, root):
-        self.root = root
+    def __init__(self, root, coordinator):
+        self.root, self.coordinator = root, coordinator
         self.network = Network(ZOOKEEPERS + COORDINATORS + WORKERS + CLIENTS)
         self.models, self.pki = self.path("models"), self.path("pki")
         for folder in ("models", "pki", "logs", "clocks", "histories"):
@@ -128,7 +128,7 @@ class Cluster:
         self._write(f"{id}/coordinator.toml", f'cluster = "{CLUSTER}"\nid = "{id}"\ndata_dir = "{self.path(id, "store")}"\n'
                     f'\n[zookeeper]\nservers = {servers}\ndigest_file = "{self.path("digest")}"\n'
                     f'\n[rpc]\nlisten = "{self.address(id)}"\n\n{self._tls("coordinator-" + id)}{peers}')
-        self._add(id, [os.path.join(BIN, "muster-coordinator"), "--config", self.path(id, "coordinator.toml")],
+        self._add(id, [self.coordinator, "--config", self.path(id, "coordinator.toml")],
                   self._clockOf(id))
 
     def _makeWorker(self, id):
