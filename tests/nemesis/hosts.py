@@ -34,14 +34,12 @@ class Host:
 
     def connect(self):
         ip("netns", "add", self.name)
-        ip("link", "add", "v-" + self.name, "type", "veth", "peer", "name", "eth0", "address", self.mac(), "netns", self.name)
+        ip("link", "add", "v-" + self.name, "type", "veth", "peer", "name", "eth0", "address", macOf(self.address),
+           "netns", self.name)
         ip("link", "set", "v-" + self.name, "master", "br0", "up")
         ip("-n", self.name, "addr", "add", f"{self.address}/{NETWORK.prefixlen}", "dev", "eth0")
         ip("-n", self.name, "link", "set", "lo", "up")
         ip("-n", self.name, "link", "set", "eth0", "up")
-
-    def mac(self):
-        return macOf(self.address)
 
     def argv(self, argv):
         """The command that runs `argv` on this host: it becomes the same process."""
@@ -58,9 +56,6 @@ class Host:
             lines = [line for rules in table.values() for line in rules]
             text += f"chain {hook} {{\ntype filter hook {hook} priority 0; policy accept;\n" + "\n".join(lines) + "\n}\n"
         subprocess.run(self.argv(["nft", "-f", "-"]), input=text + "}\n", text=True, check=True)
-
-    def isClean(self):
-        return not self.incoming and not self.outgoing
 
 
 def macOf(address):
