@@ -26,7 +26,7 @@ Word splitWord(const std::string& word) {
 
 bool takesValue(const DaemonSyntax& syntax, const std::string& name) {
   const auto& keys = syntax.schema.keys;
-  return name == CONFIG || holds(syntax.actionsWithArgument, name) ||
+  return name == CONFIG || holds(syntax.actionsWithArgument, name) || holds(syntax.values, name) ||
          std::any_of(keys.begin(), keys.end(), [&](const ConfigKey& key) {
            return key.name == name && key.type != ConfigType::TABLE_LIST;
          });
@@ -38,6 +38,8 @@ void take(DaemonOptions& options, const DaemonSyntax& syntax, const Word& word) 
   } else if (holds(syntax.actionsWithArgument, word.name)) {
     options.action = word.name;
     options.argument = *word.value;
+  } else if (holds(syntax.values, word.name)) {
+    options.values[word.name] = *word.value;
   } else {
     options.flags[word.name] = *word.value;
   }

@@ -17,13 +17,15 @@ struct DaemonSyntax {
   const ConfigSchema& schema;                         // its plain keys are flags
   std::vector<std::string> actions = {};              // "check-config"
   std::vector<std::string> actionsWithArgument = {};  // "print-store"
+  std::vector<std::string> values = {};               // "yes-cluster": no action and no key
 };
 
 struct DaemonOptions {
-  std::string action;                        // the last one given, without dashes; empty: serve
-  std::string argument;                      // of the action
-  std::string configPath;                    // empty: not given
-  std::map<std::string, std::string> flags;  // by key
+  std::string action;                         // the last one given, without dashes; empty: serve
+  std::string argument;                       // of the action
+  std::string configPath;                     // empty: not given
+  std::map<std::string, std::string> flags;   // by key
+  std::map<std::string, std::string> values;  // by name
 };
 
 // `arguments` without the program's name. Refuses INVALID_VALUE for a word that the daemon does not

@@ -149,6 +149,40 @@ ClusterCall adminStatusCall() {
   return toCall([](Api& api) { return api.adminStatusRequest(); }, {.asks = Asks::LEADER_IF_ANY});
 }
 
+ClusterCall backupCall(Asks asks, std::function<void(schema::Backup::Client)> into) {
+  auto send = [asks, into](Api api, const CallStamp& stamp) -> kj::Promise<Returned> {
+    auto request = api.backupRequest();
+    auto header = request.initHeader();
+    encode(stamp.request, header.initRequest());
+    encode(stamp.history, header.initHistory());
+    header.setLastIndex(stamp.lastIndex.value);
+    request.setStale(asks == Asks::ANYONE);
+    return request.send().then([id = stamp.request, into](auto&& response) {
+      auto answer = toAnswer(response.getOutcome());
+      if (answer) {
+        answer->request = id;
+        into(response.getBackup());
+      }
+      return Returned(std::move(answer), {response.getOutcome().getIndex()});
+    });
+  };
+  return {.send = send, .asks = asks};
+}
+
+ClusterCall historyCall(const PastPoint& point, const std::string& kind,
+                        const std::string& target) {
+  return toCall(
+      [point, kind, target](Api& api) {
+        auto request = api.historyRequest();
+        request.setIndex(point.index.value);
+        request.setWallMs(point.wall.unixMs);
+        request.setKind(kind);
+        request.setTarget(target);
+        return request;
+      },
+      {.asks = Asks::ANYONE});
+}
+
 ClusterCall stepDownCall(const std::string& successor) {
   return toCall([successor](Api& api) {
     auto request = api.stepDownRequest();

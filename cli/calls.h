@@ -89,5 +89,12 @@ ClusterCall whyCall(const std::string& deployment, ReadChoice choice = {});
 ClusterCall logsCall(const std::string& target, uint32_t linesMax, LogPart part);
 ClusterCall adminStatusCall();
 ClusterCall stepDownCall(const std::string& successor);
+// The capability to read the backup comes through `into` with each answer; the newest counts.
+ClusterCall backupCall(Asks asks, std::function<void(schema::Backup::Client)> into);
+struct PastPoint {
+  LogIndex index;  // 0: by time
+  WallTime wall;
+};
+ClusterCall historyCall(const PastPoint& point, const std::string& kind, const std::string& target);
 
 }  // namespace muster::cli

@@ -189,6 +189,16 @@ bool Terminal::canAsk() const {
   return streams_.inIsTerminal && streams_.errIsTerminal && options_.input == InputChoice::ASK;
 }
 
+std::optional<std::string> Terminal::askLine(std::string_view consequence,
+                                             std::string_view question) {
+  if (!canAsk()) return std::nullopt;
+  endProgress();
+  streams_.err(std::string(consequence) + "\n" + std::string(question) + ": ");
+  auto answer = streams_.readLine();
+  if (!answer) streams_.err("\n");
+  return answer.value_or("");
+}
+
 std::optional<int> Terminal::stopUnlessConfirmed(std::string_view consequence,
                                                  std::string_view question) {
   if (options_.consent == Consent::GIVEN) return std::nullopt;

@@ -75,6 +75,9 @@ class Terminal {
 
   // Whether somebody is there to answer a question.
   bool canAsk() const;
+  // For what is too grave for a yes: the user types a word. Nothing when nobody can be asked; --yes
+  // does not answer it.
+  std::optional<std::string> askLine(std::string_view consequence, std::string_view question);
 
   // Wrong usage: `error: TEXT` and `  help: HELP`. Gives exit code 2.
   int failUsage(std::string_view text, std::string_view help);

@@ -23,6 +23,7 @@ constexpr RoleSet ADMINS = RoleSet::of(Role::ADMIN);
 
 constexpr uint64_t GATE = capnp::typeId<schema::Gate>();
 constexpr uint64_t CLUSTER_API = capnp::typeId<schema::ClusterApi>();
+constexpr uint64_t BACKUP = capnp::typeId<schema::Backup>();
 constexpr uint64_t WORKER_GATE = capnp::typeId<schema::WorkerGate>();
 constexpr uint64_t WORKER_SESSION = capnp::typeId<schema::WorkerSession>();
 constexpr uint64_t PEER = capnp::typeId<schema::Peer>();
@@ -46,6 +47,9 @@ constexpr Permission PERMISSIONS[] = {
     {CLUSTER_API, 9, "ClusterApi.logs", VIEWERS},
     {CLUSTER_API, 10, "ClusterApi.adminStatus", VIEWERS_AND_PEERS},
     {CLUSTER_API, 11, "ClusterApi.stepDown", ADMINS},
+    {CLUSTER_API, 12, "ClusterApi.backup", ADMINS},
+    {CLUSTER_API, 13, "ClusterApi.history", VIEWERS},
+    {BACKUP, 0, "Backup.read", ADMINS},
     {PEER, 0, "Peer.heartbeat", COORDINATORS},
     {PEER, 1, "Peer.suspects", COORDINATORS},
     {WORKER_GATE, 0, "WorkerGate.attach", WORKERS},

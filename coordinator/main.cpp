@@ -1,5 +1,6 @@
 #include "base/exception_refusal.h"
 #include "coordinator/options.h"
+#include "coordinator/restore_command.h"
 #include "coordinator/serve.h"
 #include "protocol/error_text.h"
 
@@ -39,6 +40,9 @@ int withConfig(const Options& options) {
   if (!config) return complain(config.refusal(), INVALID_FILE, options.configPath);
   if (options.action == Action::BOOTSTRAP) return bootstrapCluster(*config);
   if (options.action == Action::SERVE) return serve(*config);
+  if (options.action == Action::RESTORE || options.action == Action::RESTORE_FROM_STORE) {
+    return restoreCluster(*config, {options.backupFile, options.confirmedCluster});
+  }
   std::printf("%s: ok\n", options.configPath.c_str());
   return 0;
 }

@@ -9,12 +9,23 @@
 
 namespace muster::coordinator {
 
-enum class Action { SERVE, CHECK_CONFIG, BOOTSTRAP, PRINT_STORE, VERSION, HELP };
+enum class Action {
+  SERVE,
+  CHECK_CONFIG,
+  BOOTSTRAP,
+  PRINT_STORE,
+  RESTORE,
+  RESTORE_FROM_STORE,
+  VERSION,
+  HELP
+};
 
 struct Options {
   Action action = Action::SERVE;
   std::string configPath = "/etc/muster/coordinator.toml";
   std::string storeDirectory;                // of PRINT_STORE
+  std::string backupFile;                    // of RESTORE
+  std::string confirmedCluster;              // of a restore: the name that somebody typed
   std::map<std::string, std::string> flags;  // keys of coordinator.toml given as --KEY VALUE
 };
 

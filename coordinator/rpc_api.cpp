@@ -5,6 +5,8 @@
 #include "coordinator/api_changes.h"
 #include "coordinator/api_reads.h"
 #include "coordinator/authorization.h"
+#include "coordinator/backup_api.h"
+#include "coordinator/history_api.h"
 #include "protocol/codec.h"
 
 namespace muster::coordinator {
@@ -123,6 +125,27 @@ class ClusterApi final : public Authorized<schema::ClusterApi> {
     auto in = context.getParams();
     return answer(context, "stepDown", CallKind::CHANGE, [&](ApiCall call) {
       return admin_.stepDown(kj::mv(call), {text(in.getSuccessor())});
+    });
+  }
+
+  kj::Promise<void> backup(BackupContext context) override {
+    Freshness freshness = context.getParams().getStale() ? Freshness::STALE : Freshness::PROVEN;
+    return answer(context, "backup", CallKind::READ, [&](ApiCall call) {
+      return openBackup(context_, kj::mv(call), freshness)
+          .then([this, context](Result<OpenedBackup> opened) mutable -> Result<Answer> {
+            if (!opened) return opened.refusal();
+            auto stream = serveBackup(kj::mv(opened->stream), context_.env(), caller());
+            context.getResults().setBackup(kj::mv(stream));
+            return kj::mv(opened->answer);
+          });
+    });
+  }
+
+  kj::Promise<void> history(HistoryContext context) override {
+    auto in = context.getParams();
+    return answer(context, "history", CallKind::READ, [&](ApiCall call) {
+      return answerHistory(context_, kj::mv(call), {{in.getIndex()}, {in.getWallMs()}},
+                           {text(in.getKind()), text(in.getTarget())});
     });
   }
 

@@ -26,34 +26,6 @@ namespace {
 
 constexpr Duration BOOTSTRAP_DEADLINE = 30_s;
 
-// Throws a text that names the key and the file for each file that cannot be read.
-void checkFiles(const CoordinatorConfig& config) {
-  const std::pair<const char*, const std::string&> FILES[] = {
-      {"zookeeper.digest_file", config.zookeeperDigestFile},
-      {"tls.ca", config.tls.ca},
-      {"tls.certificate", config.tls.certificate},
-      {"tls.key", config.tls.key}};
-  for (const auto& [key, path] : FILES) {
-    auto content = readFile(path, 1_MiB);
-    KJ_REQUIRE(content.ok(), kj::str(toText(content.refusal().code).c_str(), " ", key, ": ",
-                                     content.refusal().text.c_str()));
-  }
-}
-
-failover::ZookeeperOptions zookeeperOptions(const CoordinatorConfig& config) {
-  auto secret = readFile(config.zookeeperDigestFile, 4_KiB);
-  std::string digest = *secret;
-  while (!digest.empty() && std::isspace(static_cast<unsigned char>(digest.back())))
-    digest.pop_back();
-  return {config.zookeeperServers, config.sessionTimeout, digest};
-}
-
-void makeFolder(const std::string& path) {
-  std::error_code error;
-  std::filesystem::create_directories(path, error);
-  KJ_REQUIRE(!error, "the folder cannot be made", path.c_str(), error.message().c_str());
-}
-
 Logger makeLogger(const CoordinatorConfig& config) {
   LogOptions options;
   options.level = config.logLevel;
@@ -116,6 +88,33 @@ Co<Result<HistoryId>> bootstrapCo(failover::CoordinationSession& session, Cluste
 }
 
 }  // namespace
+
+void checkFiles(const CoordinatorConfig& config) {
+  const std::pair<const char*, const std::string&> FILES[] = {
+      {"zookeeper.digest_file", config.zookeeperDigestFile},
+      {"tls.ca", config.tls.ca},
+      {"tls.certificate", config.tls.certificate},
+      {"tls.key", config.tls.key}};
+  for (const auto& [key, path] : FILES) {
+    auto content = readFile(path, 1_MiB);
+    KJ_REQUIRE(content.ok(), kj::str(toText(content.refusal().code).c_str(), " ", key, ": ",
+                                     content.refusal().text.c_str()));
+  }
+}
+
+failover::ZookeeperOptions zookeeperOptions(const CoordinatorConfig& config) {
+  auto secret = readFile(config.zookeeperDigestFile, 4_KiB);
+  std::string digest = *secret;
+  while (!digest.empty() && std::isspace(static_cast<unsigned char>(digest.back())))
+    digest.pop_back();
+  return {config.zookeeperServers, config.sessionTimeout, digest};
+}
+
+void makeFolder(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  KJ_REQUIRE(!error, "the folder cannot be made", path.c_str(), error.message().c_str());
+}
 
 int serve(const CoordinatorConfig& config) {
   checkFiles(config);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "coordinator/config.h"
+#include "failover/zookeeper.h"
 
 #include <string>
 
@@ -15,5 +16,11 @@ int bootstrapCluster(const CoordinatorConfig& config);
 // The audit family of a store, opened read-only, as JSON lines on stdout. `directory`: data_dir, or
 // the store in it.
 int printStore(const std::string& directory);
+
+// What every action that reaches the coordination service begins with.
+// Throws a text that names the key and the file for each file that cannot be read.
+void checkFiles(const CoordinatorConfig& config);
+failover::ZookeeperOptions zookeeperOptions(const CoordinatorConfig& config);
+void makeFolder(const std::string& path);
 
 }  // namespace muster::coordinator

@@ -61,6 +61,7 @@ Co<void> SessionRole::runCo() {
   EpochView view = co_await awaitTree();
   history_ = view.history;
   parts_.onView(view);
+  dropOlderHistory();
   follower().open(parts_.identity.cluster, history_);
   parts_.leading.clusterClock.atLeast(follower().position().leaderTime);
   co_await catchUp();
@@ -101,6 +102,19 @@ Co<void> SessionRole::runCo() {
       "looks",
       ended.text.c_str());
   kj::throwFatalException(KJ_EXCEPTION(DISCONNECTED, "the leadership is over", ended.text.c_str()));
+}
+
+// After a restore what this coordinator has is of another past; it begins anew, as with an empty
+// disk. A history that is not newer is left to the store to refuse.
+void SessionRole::dropOlderHistory() {
+  auto meta = env().store.meta();
+  if (!meta || meta->cluster != parts_.identity.cluster) return;
+  if (meta->history.number >= history_.number) return;
+  env().logger.warn("the cluster was restored: this coordinator drops its state and takes the new",
+                    {{"had_history", meta->history.number},
+                     {"had_index", meta->applied.index},
+                     {"history", history_.number}});
+  env().store.replaceAll();
 }
 
 Co<EpochView> SessionRole::awaitTree() {

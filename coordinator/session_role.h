@@ -45,6 +45,7 @@ class SessionRole {
   Co<failover::EpochView> awaitTree();
   Co<void> catchUp();
   Co<void> restore();
+  void dropOlderHistory();
   Co<void> readToEnd();
   void takeSnapshots();
   void trimLog();

@@ -18,6 +18,7 @@ struct BackupHeader {
   coordinator @8 :Text;             # whose store it was read from
   version @9 :Text;                 # of that coordinator
   wallMs @10 :Int64;                # when it was made; for display only
+  historyFrom @11 :UInt64;          # events and audit rows from this index on are in it
 }
 
 struct BackupEnd {

@@ -39,6 +39,7 @@ std::string encodeHeader(const BackupHeader& header) {
   out.setCoordinator(header.coordinator.value.c_str());
   out.setVersion(header.version.c_str());
   out.setWallMs(header.madeAt.unixMs);
+  out.setHistoryFrom(header.historyFrom.value);
   return codec::canonicalBytes<schema::BackupHeader>(out.asReader());
 }
 
@@ -52,6 +53,7 @@ BackupHeader decodeHeader(const std::string& bytes) {
     header.coordinator = CoordinatorId{textOf(in.getCoordinator())};
     header.version = textOf(in.getVersion());
     header.madeAt = {in.getWallMs()};
+    header.historyFrom = {in.getHistoryFrom()};
     return header;
   });
 }

@@ -30,6 +30,7 @@ struct BackupHeader {
   ClusterName cluster;
   HistoryId history;
   LogPosition position;  // the state is as after this batch
+  LogIndex historyFrom;  // events and audit rows from here on are in it
   uint32_t schemaLevel = 1;
   CoordinatorId coordinator;  // whose store it was read from
   std::string version;        // of that coordinator

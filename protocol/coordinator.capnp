@@ -82,4 +82,13 @@ interface ClusterApi {
   adminStatus @10 (header :CallHeader) -> (outcome :Outcome);
   # Answered by the leader; empty successor: the next in line.
   stepDown @11 (header :CallHeader, successor :Text) -> (outcome :Outcome);
+  # Of everything committed when it was asked; stale: of what any coordinator has in its store.
+  backup @12 (header :CallHeader, stale :Bool) -> (outcome :Outcome, backup :Backup);
+  # Objects as they were after the command `index`, or, when that is 0, at the time `wallMs`. kind and target as in get.
+  history @13 (header :CallHeader, index :UInt64, wallMs :Int64, kind :Text, target :Text) -> (outcome :Outcome);
+}
+
+# A backup under way: the store as it was after one batch. Given up ten minutes after it was asked for.
+interface Backup {
+  read @0 () -> (bytes :Data, isLast :Bool);  # the next bytes of the file (protocol/backup_format.h)
 }

@@ -85,6 +85,17 @@ Result<Reply> Session::ask(ClusterCall call) {
   return Reply{std::move(json), answer.index};
 }
 
+Result<Done> Session::finish(kj::Promise<Result<Done>> work) {
+  struct Outcome {
+    std::optional<Result<Done>> done;  // nothing: the user left
+  };
+  auto finished = work.then([](Result<Done> done) { return Outcome{done}; });
+  auto left = interrupted_.addBranch().then([](int) { return Outcome{}; });
+  auto outcome = finished.exclusiveJoin(kj::mv(left)).wait(loop_.waitScope());
+  if (!outcome.done) throw Interrupted{detached_};
+  return *outcome.done;
+}
+
 // Whoever has several clusters wants to know which one did not answer.
 Refusal Session::explained(Refusal refusal) const {
   if (refusal.code == RefusalCode::NO_LEADER || refusal.code == RefusalCode::NOT_AUTHENTICATED) {

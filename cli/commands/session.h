@@ -32,6 +32,11 @@ class Session {
   // Waits for the answer. Throws Interrupted when the user leaves first.
   Result<Reply> ask(ClusterCall call);
 
+  // Waits for work that goes on after an answer. Throws Interrupted when the user leaves first, and
+  // what the promise throws.
+  Result<Done> finish(kj::Promise<Result<Done>> work);
+  kj::Timer& timer() { return loop_.timer(); }
+
   // What is said when the user leaves.
   void setDetached(std::string text) { detached_ = std::move(text); }
   kj::TimePoint now() { return loop_.timer().now(); }

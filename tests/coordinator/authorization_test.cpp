@@ -22,6 +22,7 @@ namespace {
 std::map<std::string, capnp::InterfaceSchema> interfaces() {
   return {{"Gate", capnp::Schema::from<schema::Gate>()},
           {"ClusterApi", capnp::Schema::from<schema::ClusterApi>()},
+          {"Backup", capnp::Schema::from<schema::Backup>()},
           {"Peer", capnp::Schema::from<schema::Peer>()},
           {"WorkerGate", capnp::Schema::from<schema::WorkerGate>()},
           {"WorkerSession", capnp::Schema::from<schema::WorkerSession>()},
@@ -71,6 +72,9 @@ const std::map<std::string, Roles> EXPECTED = {
     {"ClusterApi.logs", HUMANS},
     {"ClusterApi.adminStatus", HUMANS_AND_PEERS},
     {"ClusterApi.stepDown", {Role::ADMIN}},
+    {"ClusterApi.backup", {Role::ADMIN}},
+    {"ClusterApi.history", HUMANS},
+    {"Backup.read", {Role::ADMIN}},
     {"WorkerGate.attach", {Role::WORKER}},
     {"WorkerSession.heartbeat", {Role::WORKER}},
     {"Agent.obey", {Role::COORDINATOR}},

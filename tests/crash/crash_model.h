@@ -41,7 +41,7 @@ inline StoreBatch crashBatch(uint64_t seed, uint64_t number) {
     event.index = {number * 3};
     event.ordinal = i;
     event.type = "Ready";
-    event.message = crashBytes(random, 60);
+    event.message = std::string(random.below(60), 'm');
     batch.events.push_back(event);
   }
   batch.audit.push_back({{{seed, number}, {5}}, {number * 3}, "admin/anna", "accepted"});
