@@ -26,6 +26,20 @@ Co<SnapshotManifest> currentManifest(RestoreParts parts) {
   co_return kj::mv(manifest);
 }
 
+// What stands in the place of the events that are not here.
+Event historyBegins(const SnapshotManifest& manifest) {
+  Event event;
+  event.index = manifest.position.index;
+  event.at = manifest.position.leaderTime;
+  event.wall = manifest.written;
+  event.type = "HistoryBegins";
+  event.object = "cluster";
+  event.message = "this coordinator was restored from a snapshot: it has history from index " +
+                  std::to_string(manifest.position.index.value + 1);
+  event.principal = "coordinator/" + manifest.writer.value;
+  return event;
+}
+
 // False when a newer snapshot took its place meanwhile.
 Co<bool> fill(RestoreParts parts, SnapshotManifest manifest) {
   SnapshotReader reader(parts.session, parts.paths, manifest);
@@ -43,6 +57,7 @@ Co<bool> fill(RestoreParts parts, SnapshotManifest manifest) {
              "SNAPSHOT_DAMAGED: the records are not those of the state it names",
              parts.paths.snapshotFolder(manifest.position.index).c_str());
   StoreMeta meta{parts.cluster, parts.history, manifest.position, manifest.position.index.next()};
+  replacement->addEvents({historyBegins(manifest)});
   replacement->finish(meta);
   co_return true;
 }

@@ -29,7 +29,11 @@ Co<void> SnapshotTaker::runCo() {
   while (parts_.session.state() != SessionState::ENDED) {
     co_await parts_.env.timer.afterDelay(toKj(LOOK_EVERY));
     if (!isDue()) continue;
-    co_await lookAtCurrent();
+    // One that is damaged does not count: the next one replaces it.
+    co_await lookAtCurrent().asPromise().catch_([this](kj::Exception&& exception) {
+      parts_.env.logger.error("the current snapshot cannot be read",
+                              {{"why", exception.getDescription()}});
+    });
     if (!isDue()) continue;
     bool ours = co_await isOurTurn();
     if (!ours) continue;

@@ -10,6 +10,7 @@ namespace muster::failover {
 namespace {
 
 constexpr auto SECOND_LOOK = 5 * kj::SECONDS;
+constexpr auto PAUSE = 20 * kj::MILLISECONDS;
 constexpr size_t REMOVALS_MAX = 200;  // in one multi
 
 uint64_t numberOf(const std::string& name) {
@@ -31,7 +32,8 @@ Co<void> LogTrimmer::runCo() {
     co_await whenConnected(parts_.session);
     WatchResult watched = co_await parts_.session.watch(parts_.paths.snapshot());
     if (watched.code == ZkCode::SESSION_ENDED) throwEnded();
-    co_await look();
+    if (watched.code == ZkCode::OK) co_await look();
+    co_await parts_.timer.afterDelay(PAUSE);  // also when the service itself answers oddly
     co_await kj::mv(watched.changed).exclusiveJoin(parts_.timer.afterDelay(SECOND_LOOK));
   }
 }
@@ -41,31 +43,34 @@ Co<void> LogTrimmer::look() {
   GetResult told = co_await parts_.session.get(parts_.paths.snapshot());
   if (told.code != ZkCode::OK) co_return;
   LogIndex index{numberOf(told.data)};
-  kj::Maybe<CurrentSnapshot> current = co_await readCurrentSnapshot(parts_.session, parts_.paths);
-  bool newer = true;
-  KJ_IF_MAYBE (known, current) newer = index > known->manifest.position.index;
-  if (index.value > 0 && newer) {
-    co_await adopt(index, kj::mv(current));
-    current = co_await readCurrentSnapshot(parts_.session, parts_.paths);
+  Current known = co_await current();
+  if (index > known.position.index) {
+    co_await adopt(index, known.version);
+    known = co_await current();
   }
-  SnapshotManifest manifest;
-  KJ_IF_MAYBE (known, current) {
-    manifest = known->manifest;
-  } else {
-    co_return;
-  }
-  co_await removeOlder(manifest.position.index);
-  co_await trim(manifest.position.batch);
+  if (known.position.batch.value == 0) co_return;
+  co_await removeOlder(known.position.index);
+  co_await trim(known.position.batch);
 }
 
-Co<void> LogTrimmer::adopt(LogIndex index, kj::Maybe<CurrentSnapshot> current) {
-  kj::Maybe<SnapshotManifest> finished = co_await readFinished(index);
+Co<LogTrimmer::Current> LogTrimmer::current() {
+  std::string path = parts_.paths.currentSnapshot();
+  Current known;
+  GetResult got = co_await parts_.session.get(path);
+  if (got.code != ZkCode::OK) co_return known;
+  known.version = got.stat.version;
+  kj::Maybe<SnapshotManifest> manifest = decoded(got, path);
+  KJ_IF_MAYBE (found, manifest) known.position = found->position;
+  co_return known;
+}
+
+Co<void> LogTrimmer::adopt(LogIndex index, int32_t currentVersion) {
+  std::string finished = parts_.paths.snapshotManifest(index);
+  GetResult got = co_await parts_.session.get(finished);
+  kj::Maybe<SnapshotManifest> read = decoded(got, finished);
+  if (read == nullptr) co_return;
   SnapshotManifest manifest;
-  KJ_IF_MAYBE (found, finished) {
-    manifest = *found;
-  } else {
-    co_return;
-  }
+  KJ_IF_MAYBE (found, read) manifest = kj::mv(*found);
   bool ours = co_await isOfThisLog(manifest);
   if (!ours) {
     parts_.logger.error("a snapshot is not of this log and is not used",
@@ -73,14 +78,9 @@ Co<void> LogTrimmer::adopt(LogIndex index, kj::Maybe<CurrentSnapshot> current) {
     co_return;
   }
   std::string path = parts_.paths.currentSnapshot();
-  std::vector<Op> ops(1, checkOp(parts_.paths.snapshotManifest(index)));
-  int32_t version = -1;
-  KJ_IF_MAYBE (known, current) version = known->version;
-  if (version >= 0) {
-    ops.push_back(setOp(path, encodeManifest(manifest), version));
-  } else {
-    ops.push_back(createOp(path, encodeManifest(manifest)));
-  }
+  std::vector<Op> ops(1, checkOp(finished));
+  ops.push_back(currentVersion < 0 ? createOp(path, got.data)
+                                   : setOp(path, got.data, currentVersion));
   MultiResult set = co_await parts_.fenced(kj::mv(ops));
   if (set.code != ZkCode::OK) co_return;  // the next look sees what became of it
   parts_.logger.info("snapshot is current", {{"index", index},
@@ -90,15 +90,17 @@ Co<void> LogTrimmer::adopt(LogIndex index, kj::Maybe<CurrentSnapshot> current) {
   if (parts_.onCurrent) parts_.onCurrent(manifest);
 }
 
-Co<kj::Maybe<SnapshotManifest>> LogTrimmer::readFinished(LogIndex index) {
-  GetResult got = co_await parts_.session.get(parts_.paths.snapshotManifest(index));
-  if (got.code != ZkCode::OK) co_return kj::Maybe<SnapshotManifest>(nullptr);
+// Nothing for what is not there, and for what is damaged, which is told.
+kj::Maybe<SnapshotManifest> LogTrimmer::decoded(const GetResult& got,
+                                                const std::string& path) const {
+  if (got.code != ZkCode::OK) return nullptr;
   kj::Maybe<SnapshotManifest> manifest;
   KJ_IF_MAYBE (damage, kj::runCatchingExceptions([&] { manifest = decodeManifest(got.data); })) {
     parts_.logger.error("a snapshot's manifest is damaged and is not used",
-                        {{"index", index}, {"why", damage->getDescription()}});
+                        {{"path", path}, {"why", damage->getDescription()}});
+    return nullptr;
   }
-  co_return kj::mv(manifest);
+  return manifest;
 }
 
 // Its last batch is in the log with the chain hash that the manifest names: what was applied is
@@ -123,33 +125,40 @@ Co<void> LogTrimmer::removeFolder(LogIndex index) {
   std::vector<std::string> paths = co_await namesIn(folder);
   for (std::string& path : paths) path = folder + "/" + path;
   paths.push_back(folder);
-  co_await removeAll(kj::mv(paths));
+  bool removed = co_await removeAll(kj::mv(paths));
+  if (!removed) co_return;
+  parts_.logger.info("snapshot removed", {{"index", index}});
 }
 
 // Ascending, so that what is left is always without holes.
 Co<void> LogTrimmer::trim(BatchNumber current) {
+  if (trimmed_ == current) co_return;  // a list of the log is long
   std::vector<std::string> names = co_await namesIn(parts_.paths.log());
   std::vector<std::string> paths;
   for (const std::string& name : names) {
     if (numberOf(name) + parts_.keptBatches >= current.value) break;
     paths.push_back(parts_.paths.log() + "/" + name);
   }
-  if (paths.empty()) co_return;
   size_t count = paths.size();
-  co_await removeAll(kj::mv(paths));
+  bool removed = co_await removeAll(kj::mv(paths));
+  if (!removed || names.empty()) co_return;
+  trimmed_ = current;
+  if (count == 0) co_return;
   parts_.logger.info("log trimmed", {{"batches", count}, {"snapshot_batch", current}});
 }
 
-// Stops at the first part that was not done: the next look starts with what is there then.
-Co<void> LogTrimmer::removeAll(std::vector<std::string> paths) {
+// False, and stops, at the first part that was not done: the next look starts with what is there
+// then.
+Co<bool> LogTrimmer::removeAll(std::vector<std::string> paths) {
   for (size_t from = 0; from < paths.size(); from += REMOVALS_MAX) {
     std::vector<Op> ops;
     for (size_t i = from; i < std::min(paths.size(), from + REMOVALS_MAX); i++) {
       ops.push_back(removeOp(paths[i]));
     }
     MultiResult removed = co_await parts_.fenced(kj::mv(ops));
-    if (removed.code != ZkCode::OK) co_return;
+    if (removed.code != ZkCode::OK) co_return false;
   }
+  co_return true;
 }
 
 Co<std::vector<std::string>> LogTrimmer::namesIn(std::string path) {

@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "failover/coordination.h"
 #include "failover/paths.h"
-#include "failover/snapshot_reader.h"
+#include "failover/snapshot_format.h"
 
 #include <kj/async.h>
 #include <kj/timer.h>
@@ -39,18 +39,26 @@ class LogTrimmer {
   kj::Promise<void> run() { return runCo(); }
 
  private:
+  // What snapshot/current says.
+  struct Current {
+    int32_t version = -1;  // of the znode; -1: there is none
+    LogPosition position;  // zero also when its bytes are damaged: the next one replaces it
+  };
+
   Co<void> runCo();
   Co<void> look();
-  Co<void> adopt(LogIndex index, kj::Maybe<CurrentSnapshot> current);
-  Co<kj::Maybe<SnapshotManifest>> readFinished(LogIndex index);
+  Co<Current> current();
+  Co<void> adopt(LogIndex index, int32_t currentVersion);
+  kj::Maybe<SnapshotManifest> decoded(const GetResult& got, const std::string& path) const;
   Co<bool> isOfThisLog(SnapshotManifest manifest);
   Co<void> removeOlder(LogIndex current);
   Co<void> removeFolder(LogIndex index);
   Co<void> trim(BatchNumber current);
-  Co<void> removeAll(std::vector<std::string> paths);
+  Co<bool> removeAll(std::vector<std::string> paths);
   Co<std::vector<std::string>> namesIn(std::string path);
 
   Parts parts_;
+  BatchNumber trimmed_;  // the log was seen trimmed for the snapshot of this batch
 };
 
 }  // namespace muster::failover

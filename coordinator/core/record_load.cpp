@@ -164,7 +164,8 @@ void takeOutcome(State& state, schema::OutcomeRecord::Reader in) {
   outcome.index = {in.getIndex()};
   if (in.hasRejected()) outcome.rejected = decode(in.getRejected());
   outcome.answer = text(in.getAnswer());
-  state.outcomes[outcomeKey(decode(in.getRequest()))] = std::move(outcome);
+  state.outcomes.insert_or_assign(state.outcomes.end(), outcomeKey(decode(in.getRequest())),
+                                  std::move(outcome));
 }
 
 void takeRecord(State& state, schema::Record::Reader in) {
@@ -202,7 +203,11 @@ void readOne(State& state, const StoredRecord& stored) {
     takeRecord(state, record);
     return 0;
   });
-  updateHash(state, stored.key, stored.value);
+  // The keys of a store ascend. One that is there was read before the others.
+  Guid hash = recordHash(stored.key, stored.value);
+  size_t before = state.recordHashes.size();
+  state.recordHashes.emplace_hint(state.recordHashes.end(), stored.key, hash);
+  if (state.recordHashes.size() > before) state.hashSum = addHash(state.hashSum, hash);
 }
 
 void requireWhole(const DeploymentState& deployment) {

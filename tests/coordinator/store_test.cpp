@@ -404,6 +404,36 @@ TEST(RocksStore, isReadWhileAnotherProcessMayNotWriteIt) {
   }
 }
 
+TEST(RocksStore, keepsTheEventsAndAuditRowsOfTheNewestCommands) {
+  TemporaryFolder folder;
+  RocksStore store(folder / "store", StoreAccess::READ_WRITE, 100);
+  store.claim(CLUSTER, HISTORY);
+  for (uint64_t number = 1; number <= 50; number++) store.write(batch(number));  // to index 500
+  LogIndex from = store.meta()->historyFrom;
+  EXPECT_GE(from.value, 380u);
+  EXPECT_LE(from.value, 400u);
+  EXPECT_EQ(store.events({0}, 1000).front().index.value, (from.value + 9) / 10 * 10);
+  EXPECT_EQ(auditOf(store).front().index.value, (from.value + 9) / 10 * 10);
+  EXPECT_EQ(store.events({0}, 1000).back().index.value, 500u);
+  EXPECT_EQ(recordsOf(store).size(), 51u);  // records are not touched
+}
+
+TEST(RocksStore, knowsAboutHowManyBytesItsRecordsHave) {
+  TemporaryFolder folder;
+  {
+    RocksStore store(folder / "store", StoreAccess::READ_WRITE);
+    store.claim(CLUSTER, HISTORY);
+    StoreBatch large = batch(1);
+    for (int i = 0; i < 1000; i++) {
+      large.records.push_back({"large/" + std::to_string(i), std::string(1000, 'x')});
+    }
+    store.write(large);
+  }
+  RocksStore store(folder / "store", StoreAccess::READ_WRITE);
+  EXPECT_GE(store.recordBytes().count, 1'000'000u);
+  EXPECT_LE(store.recordBytes().count, 3'000'000u);
+}
+
 TEST(RocksStore, refusesToMakeAStoreThatItShallOnlyRead) {
   TemporaryFolder folder;
   EXPECT_ANY_THROW(RocksStore(folder / "nothing", StoreAccess::READ_ONLY));
