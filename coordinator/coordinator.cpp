@@ -85,6 +85,7 @@ Co<void> Coordinator::runCo() {
     auto failed = co_await runSession();
     role_ = nullptr;
     facts_.stage = Stage::STANDBY;
+    facts_.session = failover::SessionState::ENDED;
     noteNews();
     follower_.takeBack();  // in the same turn: nobody reads what was never committed
     KJ_IF_MAYBE (exception, failed) {
@@ -318,6 +319,7 @@ void Coordinator::describe(schema::PeerState::Builder state) {
   state.setCoordinator(settings_.id.value.c_str());
   encode(incarnation_, state.initIncarnation());
   encode(known_, state.initToken());
+  state.setConnected(facts_.session == failover::SessionState::CONNECTED);
   KJ_IF_MAYBE (leading, leadership()) {
     // Before it serves, a leader may have no check to show yet.
     if (!leading->serving()) return;

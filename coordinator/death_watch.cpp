@@ -58,7 +58,8 @@ void DeathWatch::won(const failover::Contender::Elected& elected) {
   if (!elected.onGuess || !guessed_) return;
   KJ_IF_MAYBE (session, session_) {
     parts_.facts.guessTakeovers++;
-    histories_[guessed_->id].tookOver(guessed_->incarnation, parts_.env.clock.steadyNow(),
+    histories_[guessed_->id].tookOver(guessed_->incarnation, guessedWhy_,
+                                      parts_.env.clock.steadyNow(),
                                       session->health().timeoutGranted);
   }
 }
@@ -81,7 +82,7 @@ void DeathWatch::heard(PeerLink& link) {
     parts_.sawToken(hearing.newest->token, link.id());
     auto history = histories_.find(link.id());
     if (history != histories_.end() &&
-        history->second.heard(*hearing.connectedTo, parts_.env.clock.steadyNow())) {
+        history->second.heard(*hearing.newest, parts_.env.clock.steadyNow())) {
       parts_.facts.wrongGuesses++;
       parts_.env.logger.warn("a leader was taken for dead and lives", {{"peer", link.id()}});
     }
@@ -173,6 +174,7 @@ Co<size_t> DeathWatch::askPeers(LeaderInLine leader) {
 void DeathWatch::act(const LeaderInLine& leader, Suspicion suspicion) {
   if (guessed_ == leader) return;
   guessed_ = leader;
+  guessedWhy_ = suspicion;
   parts_.facts.takeover.guessed = parts_.env.clock.steadyNow();
   std::string why = failover::guessReason(suspicion, leader.id);
   parts_.env.logger.info("the leader is taken for dead",

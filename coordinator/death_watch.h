@@ -56,6 +56,7 @@ class DeathWatch {
   kj::Maybe<failover::CoordinationSession&> session_;
   std::optional<failover::LeaderInLine> leader_;
   std::optional<failover::LeaderInLine> guessed_;  // whom our newest guess was about
+  Suspicion guessedWhy_ = Suspicion::NONE;
   std::map<CoordinatorId, failover::GuessHistory> histories_;
   bool heardLeader_ = false;
   bool saidAlone_ = false;

@@ -133,7 +133,7 @@ kj::Promise<bool> PeerLink::suspects(const failover::LeaderInLine& leader, Durat
 
 failover::Heartbeat decodeHeartbeat(schema::PeerState::Reader in) {
   return {decode(in.getIncarnation()), decode(in.getToken()), in.getServing(),
-          Duration{int64_t{in.getCheckAgeMs()} * 1'000'000}};
+          Duration{int64_t{in.getCheckAgeMs()} * 1'000'000}, in.getConnected()};
 }
 
 void encodeLeader(const failover::LeaderInLine& leader, schema::Leader::Builder out) {

@@ -79,8 +79,8 @@ Co<void> SessionRole::runCo() {
   parts_.onView(elected.view);
   env().logger.info("elected", {{"epoch", elected.view.epoch}, {"reason", elected.reason}});
 #ifndef MUSTER_PLANTED_BUG_UNREAD_TAKEOVER
-  co_await readToEnd();  // on the session that took over: nothing can be appended behind it but by
-                         // us
+  // On the session that took over: nothing can be appended behind it but by us.
+  co_await readToEnd(Proof::ONCE_ELECTED);
 #endif
   facts().stage = Stage::CAUGHT_UP;
   facts().takeover.caughtUp = env().clock.steadyNow();
@@ -135,14 +135,15 @@ Co<EpochView> SessionRole::awaitTree() {
 // Reads the log, or what stands in for the part of it that was trimmed.
 Co<void> SessionRole::catchUp() {
   for (;;) {
-    bool trimmed = co_await readToEnd().asPromise().then(
-        [] { return false; },
-        [](kj::Exception&& exception) {
-          if (!failover::isFault(exception, LogFault::TRIMMED)) {
-            kj::throwFatalException(kj::mv(exception));
-          }
-          return true;
-        });
+    bool trimmed = co_await readToEnd(Proof::BY_WRITE)
+                       .asPromise()
+                       .then([] { return false; },
+                             [](kj::Exception&& exception) {
+                               if (!failover::isFault(exception, LogFault::TRIMMED)) {
+                                 kj::throwFatalException(kj::mv(exception));
+                               }
+                               return true;
+                             });
     if (!trimmed) co_return;
     co_await restore();
   }
@@ -183,10 +184,14 @@ void SessionRole::trimLog() {
   tasks_.add(trimmer_->run());
 }
 
-Co<void> SessionRole::readToEnd() {
+Co<void> SessionRole::readToEnd(Proof proof) {
   BatchNumber first = follower().position().batch;
   LogReader reader(*session_, paths_, history_, follower().position());
-  co_await reader.verifyPosition();
+  if (proof == Proof::ONCE_ELECTED) {
+    co_await reader.verifyOnceElected();
+  } else {
+    co_await reader.verifyPosition();
+  }
   for (;;) {
     auto read = co_await reader.next();
     KJ_IF_MAYBE (batch, read) {

@@ -46,7 +46,8 @@ class SessionRole {
   Co<void> catchUp();
   Co<void> restore();
   void dropOlderHistory();
-  Co<void> readToEnd();
+  enum class Proof { BY_WRITE, ONCE_ELECTED };  // that our position is the log's
+  Co<void> readToEnd(Proof proof);
   void takeSnapshots();
   void trimLog();
   Co<failover::Contender::Elected> tail();

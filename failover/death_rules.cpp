@@ -57,15 +57,18 @@ std::string guessReason(Suspicion suspicion, const CoordinatorId& leader) {
   return leader.value + " is taken for dead";
 }
 
-void GuessHistory::tookOver(Incarnation from, SteadyTime now, Duration session) {
+void GuessHistory::tookOver(Incarnation from, Suspicion why, SteadyTime now, Duration session) {
   bool wasRight = guessed_ && now >= provenAt_;
   if (wasRight) wrongInARow_ = 0;
   guessed_ = from;
+  why_ = why;
   provenAt_ = now + session;
 }
 
-bool GuessHistory::heard(const Incarnation& from, SteadyTime now) {
-  if (guessed_ != from || now >= provenAt_) return false;
+bool GuessHistory::heard(const Heartbeat& said, SteadyTime now) {
+  if (guessed_ != said.incarnation || now >= provenAt_) return false;
+  bool follows = said.connected && !said.serving;
+  if (why_ == Suspicion::STALE && !follows) return false;
   guessed_ = std::nullopt;
   uint32_t doublings = std::min(wrongInARow_++, GUESS_PAUSE_DOUBLINGS_MAX);
   pausedUntil_ = now + GUESS_PAUSE * (int64_t{1} << doublings);

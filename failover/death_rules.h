@@ -26,9 +26,10 @@ constexpr uint32_t GUESS_PAUSE_DOUBLINGS_MAX = 6;
 // A coordinator's answer to a heartbeat.
 struct Heartbeat {
   Incarnation incarnation;
-  FencingToken token;    // highest it knows
-  bool serving = false;  // as leader of the epoch in `token`
-  Duration checkAge;     // of its last committed check of the epoch; only while serving
+  FencingToken token;      // highest it knows
+  bool serving = false;    // as leader of the epoch in `token`
+  Duration checkAge;       // of its last committed check of the epoch; only while serving
+  bool connected = false;  // its session of the coordination service is
   bool operator==(const Heartbeat&) const = default;
 };
 
@@ -77,15 +78,18 @@ std::string guessReason(Suspicion suspicion, const CoordinatorId& leader);
 // replaces that peer, for 1, 2, 4 ... minutes.
 class GuessHistory {
  public:
-  // We took over from that process, whose session would have ended `session` later at the earliest.
-  void tookOver(Incarnation from, SteadyTime now, Duration session);
-  // It speaks. True when this proves the newest guess wrong.
-  bool heard(const Incarnation& from, SteadyTime now);
+  // We took over from that process because of `why`; its session would have ended `session` later
+  // at the earliest.
+  void tookOver(Incarnation from, Suspicion why, SteadyTime now, Duration session);
+  // It says this. True when that proves the newest guess wrong: it lives, or, if it was cut off, it
+  // follows again.
+  bool heard(const Heartbeat& said, SteadyTime now);
   bool mayGuess(SteadyTime now) const { return now >= pausedUntil_; }
 
  private:
   std::optional<Incarnation> guessed_;  // and not yet proven wrong
-  SteadyTime provenAt_;                 // when its session would have ended anyway
+  Suspicion why_ = Suspicion::NONE;
+  SteadyTime provenAt_;  // when its session would have ended anyway
   SteadyTime pausedUntil_;
   uint32_t wrongInARow_ = 0;
 };

@@ -122,6 +122,7 @@ Co<void> LogReader::countChanges() {
 kj::Promise<kj::Maybe<ReadBatch>> LogReader::next() { return nextCo(); }
 kj::Promise<ReadBatch> LogReader::waitNext(kj::Timer& timer) { return waitNextCo(timer); }
 kj::Promise<void> LogReader::verifyPosition() { return verifyCo(); }
+kj::Promise<void> LogReader::verifyOnceElected() { return verifyOnceElectedCo(); }
 kj::Promise<bool> LogReader::proveEnd() { return proveEndCo(); }
 
 Co<kj::Maybe<ReadBatch>> LogReader::nextCo() {
@@ -254,6 +255,14 @@ Co<bool> LogReader::compareHistory() {
                "ZooKeeper holds history " + textOf(found) + ", wanted " + textOf(history_));
   }
   co_return true;
+}
+
+Co<void> LogReader::verifyOnceElectedCo() {
+  uint64_t changes = stateChanges_;
+  bool usable = session_.state() == SessionState::CONNECTED && position_.batch.value > 0;
+  bool same = usable && co_await compareChain();
+  if (!same || changes != stateChanges_) co_return co_await verifyCo();
+  provenAt_ = changes;
 }
 
 // False when it could not be read.

@@ -70,6 +70,10 @@ class LogReader {
   // by a write, because a read only proves presence.
   kj::Promise<void> verifyPosition();
 
+  // The same for a new leader, who is in a hurry: its session has seen the epoch that is its own,
+  // so its server has all that came before, and one read is enough.
+  kj::Promise<void> verifyOnceElected();
+
   // For a new leader whose next() found nothing: true when no later batch exists either, false when
   // the next one came meanwhile. Throws FAILED with HOLE when a later batch exists without the next
   // one. Lists the log: cost O(its size).
@@ -79,6 +83,7 @@ class LogReader {
   Co<kj::Maybe<ReadBatch>> nextCo();
   Co<ReadBatch> waitNextCo(kj::Timer& timer);
   Co<void> verifyCo();
+  Co<void> verifyOnceElectedCo();
   Co<bool> proveEndCo();
   Co<void> countChanges();
   Co<void> judgeMissing(MultiResult present);

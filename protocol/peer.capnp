@@ -19,6 +19,7 @@ struct PeerState {
   token @2 :Types.FencingToken;     # highest it knows
   serving @3 :Bool;                 # as leader of that epoch
   checkAgeMs @4 :UInt32;            # since its last committed check of the epoch was sent; only while serving
+  connected @5 :Bool;               # its session of the coordination service is
 }
 
 struct Leader {

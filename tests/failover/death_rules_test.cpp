@@ -134,29 +134,42 @@ TEST(DeathRules, pausesAfterWrongGuesses) {
   SteadyTime now = START;
   EXPECT_TRUE(history.mayGuess(now));
   for (Duration pause : {60_s, 120_s, 240_s}) {
-    history.tookOver(LEADER, now, 1_s);
+    history.tookOver(LEADER, Suspicion::SILENT, now, 1_s);
     EXPECT_TRUE(history.mayGuess(now));
-    EXPECT_FALSE(history.heard(ANOTHER, now)) << "another process proves nothing";
-    EXPECT_TRUE(history.heard(LEADER, now + 200_ms));
-    EXPECT_FALSE(history.heard(LEADER, now + 300_ms)) << "a guess is wrong once";
+    EXPECT_FALSE(history.heard(of(ANOTHER), now)) << "another process proves nothing";
+    EXPECT_TRUE(history.heard(of(LEADER), now + 200_ms));
+    EXPECT_FALSE(history.heard(of(LEADER), now + 300_ms)) << "a guess is wrong once";
     EXPECT_FALSE(history.mayGuess(now + 200_ms + pause - 1_ms));
     now = now + 200_ms + pause;
     EXPECT_TRUE(history.mayGuess(now));
   }
-  history.tookOver(LEADER, now, 1_s);
-  EXPECT_FALSE(history.heard(LEADER, now + 1_s)) << "its session would have ended by then";
+  history.tookOver(LEADER, Suspicion::SILENT, now, 1_s);
+  EXPECT_FALSE(history.heard(of(LEADER), now + 1_s)) << "its session would have ended by then";
   EXPECT_TRUE(history.mayGuess(now + 1_s));
-  history.tookOver(LEADER, now + 5_s, 1_s);
-  EXPECT_TRUE(history.heard(LEADER, now + 5_s));
+  history.tookOver(LEADER, Suspicion::SILENT, now + 5_s, 1_s);
+  EXPECT_TRUE(history.heard(of(LEADER), now + 5_s));
   EXPECT_TRUE(history.mayGuess(now + 65_s)) << "after a right guess the pause is short again";
+}
+
+// One that is cut off speaks all the time; only that it follows again shows that it would have
+// gone on.
+TEST(DeathRules, whoWasCutOffProvesAGuessWrongByFollowing) {
+  GuessHistory history;
+  history.tookOver(LEADER, Suspicion::STALE, START, 1_s);
+  EXPECT_FALSE(history.heard({LEADER, TOKEN, true, 400_ms, true}, START + 100_ms))
+      << "it serves on";
+  EXPECT_FALSE(history.heard({LEADER, TOKEN, false, {}, false}, START + 200_ms)) << "not connected";
+  EXPECT_TRUE(history.mayGuess(START + 300_ms));
+  EXPECT_TRUE(history.heard({LEADER, TOKEN, false, {}, true}, START + 300_ms));
+  EXPECT_FALSE(history.mayGuess(START + 300_ms));
 }
 
 TEST(DeathRules, thePauseHasAnEnd) {
   GuessHistory history;
   SteadyTime now = START;
   for (int i = 0; i < 70; i++) {
-    history.tookOver(LEADER, now, 1_s);
-    EXPECT_TRUE(history.heard(LEADER, now));
+    history.tookOver(LEADER, Suspicion::SILENT, now, 1_s);
+    EXPECT_TRUE(history.heard(of(LEADER), now));
     now = now + GUESS_PAUSE * 64;
     EXPECT_TRUE(history.mayGuess(now)) << i;
   }
