@@ -63,7 +63,8 @@ class ByHand:
 
 
 def handTo(cluster, id):
-    # One that has just started may not stand in line yet.
-    cluster.waitFor(f"{id} is handed the leadership",
-                    lambda: cluster.cli("admin", "step-down", "--to", id, "--yes").code == 0)
+    # One that has just started may not stand in line yet; and when the old leader's answer is lost, the command is told
+    # by the new one that it cannot be its own successor.
+    cluster.waitFor(f"{id} is handed the leadership", lambda: cluster.leader() == id or cluster.cli(
+        "admin", "step-down", "--to", id, "--yes").code == 0)
     cluster.waitFor(f"{id} leads", lambda: cluster.leader() == id)
