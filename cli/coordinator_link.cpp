@@ -12,6 +12,13 @@ namespace {
 
 // A coordinator that is alive answers a hello at once.
 constexpr auto HELLO_DEADLINE = 2 * kj::SECONDS;
+constexpr uint64_t MENTIONED_FROM_MS = 1000;
+
+std::string troubleOf(schema::ServerInfo::Reader info) {
+  for (auto alarm : info.getAlarms()) return alarm.getText();
+  if (info.getCutOffMs() < MENTIONED_FROM_MS) return "";
+  return "has not reached ZooKeeper for " + std::to_string(info.getCutOffMs() / 1000) + " s";
+}
 
 ServerFacts toFacts(schema::ServerInfo::Reader info) {
   return {.cluster = ClusterName{info.getCluster()},
@@ -22,7 +29,8 @@ ServerFacts toFacts(schema::ServerInfo::Reader info) {
           .leaderAddress = info.getLeaderAddress(),
           .clusterTime = {info.getClusterTimeNs()},
           .applied = {info.getAppliedIndex()},
-          .version = info.getVersion()};
+          .version = info.getVersion(),
+          .trouble = troubleOf(info)};
 }
 
 kj::Promise<ServerFacts> ask(RpcConnection& connection, kj::Timer& timer) {
@@ -133,7 +141,9 @@ void CoordinatorLink::drop() {
 
 std::string CoordinatorLink::describe() const {
   if (!failure_.empty() || !facts_) return address_ + ": " + failure_;
-  return facts_->coordinator.value + " (" + address_ + ") is " + std::string(toText(facts_->stage));
+  std::string said =
+      facts_->coordinator.value + " (" + address_ + ") is " + std::string(toText(facts_->stage));
+  return facts_->trouble.empty() ? said : said + ": " + facts_->trouble;
 }
 
 }  // namespace muster::cli

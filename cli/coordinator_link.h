@@ -26,6 +26,7 @@ struct ServerFacts {
   Instant clusterTime;
   LogIndex applied;
   std::string version;
+  std::string trouble;  // why it can change nothing; empty: all is well
 };
 
 class CoordinatorLink {

@@ -156,6 +156,12 @@ std::string viewAdminStatus(const Json& status, const ViewOptions& options) {
                reachable ? orDash(textAt(one, "/state_hash")) : "-"});
   }
   text += table.toText(options.paint) + viewUpgrade(status);
+  for (const auto& one : listAt(status, "/coordinators")) {
+    for (const auto& alarm : listAt(one, "/alarms")) {
+      text += options.paint(Paint::BAD, "alarm " + textAt(alarm, "/name")) + " of " +
+              orDash(textAt(one, "/id")) + ": " + textAt(alarm, "/text") + "\n";
+    }
+  }
   std::string guesses = textAt(status, "/wrong_guesses");
   if (!guesses.empty() && guesses != "0") text += "wrong guesses of death: " + guesses + "\n";
   return text;

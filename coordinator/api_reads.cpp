@@ -36,10 +36,15 @@ Refusal markedStale(Refusal refusal, LogIndex index, Duration age) {
   return refusal;
 }
 
+Refusal rebuildingRefusal(const Coordinator& coordinator) {
+  return {RefusalCode::OVERLOADED, "coordinator " + coordinator.settings().id.value +
+                                       " is making its state anew from the log; ask another one"};
+}
+
 AnswerPromise readStale(ApiContext& context, const ReadObject& read) {
   Coordinator& coordinator = context.coordinator;
+  if (coordinator.facts().rebuilding) return Result<Answer>(rebuildingRefusal(coordinator));
   const State& state = coordinator.state();
-  // On a leader this memory runs ahead of the log.
   Duration age = coordinator.age();
   auto answer =
       answerOf(read({state, coordinator.observed(), coordinator.clusterNow()}), state.applied);
@@ -49,12 +54,13 @@ AnswerPromise readStale(ApiContext& context, const ReadObject& read) {
   } else {
     answer = markedStale(answer.refusal(), state.applied, age);
   }
-  KJ_IF_MAYBE (driver, coordinator.driver()) {
-    return driver->mayLeave(ReadMode::COMMITTED).then([answer = kj::mv(answer)]() mutable {
-      return kj::mv(answer);
-    });
-  }
-  return answer;
+  if (state.applied == coordinator.facts().committedIndex) return answer;
+  // On a leader this memory runs ahead of the log. While nothing commits, others can answer.
+  auto away = coordinator.whenCutOff().then(
+      [&coordinator]() -> Result<Answer> { return coordinator.notLeader(); });
+  return coordinator.stateMayLeave()
+      .then([answer = kj::mv(answer)]() mutable { return kj::mv(answer); })
+      .exclusiveJoin(kj::mv(away));
 }
 
 AnswerPromise readNewest(ApiContext& context, const ReadObject& read) {

@@ -52,6 +52,8 @@ constexpr Permission PERMISSIONS[] = {
     {BACKUP, 0, "Backup.read", ADMINS},
     {PEER, 0, "Peer.heartbeat", COORDINATORS},
     {PEER, 1, "Peer.suspects", COORDINATORS},
+    {PEER, 2, "Peer.batches", COORDINATORS},
+    {PEER, 3, "Peer.damaged", COORDINATORS},
     {WORKER_GATE, 0, "WorkerGate.attach", WORKERS},
     {WORKER_SESSION, 0, "WorkerSession.heartbeat", WORKERS},
     {AGENT, 0, "Agent.obey", COORDINATORS},

@@ -36,6 +36,9 @@ CoordinatorView ownView(ApiContext& context) {
   view.schemaLevelMax = schemaLevelUnderstood();
   view.address = coordinator.settings().rpcAdvertised;
   view.reachable = true;
+  for (const auto& [kind, text] : facts.alarms.active()) {
+    view.alarms.emplace_back(toText(kind), text);
+  }
   return view;
 }
 

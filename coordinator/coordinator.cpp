@@ -14,6 +14,7 @@ namespace {
 
 constexpr Duration HAND_OVER_DEADLINE = 5_s;
 constexpr Duration CLOSE_DEADLINE = 2_s;
+constexpr Duration CUT_OFF_LOOK = 250_ms;
 
 kj::String cannotListen(const std::string& address, kj::StringPtr why) {
   bool taken = std::string_view(why.cStr()).find("in use") != std::string_view::npos;
@@ -37,8 +38,11 @@ Coordinator::Coordinator(CoordinatorEnvironment environment, CoordinatorSettings
       registry_(environment.clock),
       workerCalls_(environment.timer, registry_),
       news_(environment.timer),
+      cutOffPair_(kj::newPromiseAndFulfiller<void>()),
+      cutOffFork_(cutOffPair_.promise.fork()),
       server_(environment.timer, [this](const RpcPeer& peer) { return bootstrapFor(peer); }),
-      stopped_(kj::newPromiseAndFulfiller<void>()) {
+      stopped_(kj::newPromiseAndFulfiller<void>()),
+      tasks_("coordinator") {
   deathWatch_ = makeDeathWatch();
   follower_.onEvents([this](const std::vector<Event>& events) {
     if (onEvents_) onEvents_(events);
@@ -51,7 +55,11 @@ void Coordinator::openStore() {
   auto meta = environment_.store.meta();
   if (!meta || meta->cluster != settings_.cluster)
     return;  // another's is told of when it is claimed
-  follower_.open(meta->cluster, meta->history);
+  KJ_IF_MAYBE (broken,
+               kj::runCatchingExceptions([&] { follower_.open(meta->cluster, meta->history); })) {
+    if (!follower_.damage()) kj::throwFatalException(kj::mv(*broken));
+    return;  // it is made anew before it serves anything
+  }
   known_ = std::max(known_, FencingToken{meta->history, state().epoch});
 }
 
@@ -76,20 +84,53 @@ kj::Own<DeathWatch> Coordinator::makeDeathWatch() {
   return kj::heap<DeathWatch>(DeathWatch::Parts{environment_, settings_, facts_, sawToken});
 }
 
-kj::Promise<void> Coordinator::run() { return runCo(); }
+kj::Promise<void> Coordinator::run() {
+  tasks_.add(watchCutOff());
+  return runCo();
+}
+
+Co<void> Coordinator::watchCutOff() {
+  bool told = false;
+  for (;;) {
+    co_await environment_.timer.afterDelay(toKj(CUT_OFF_LOOK));
+    bool isCutOff = cutOff().has_value();
+    if (isCutOff && !told) {
+      environment_.logger.warn("no answers that need ZooKeeper", {{"why", cutOff()->text}});
+      cutOffPair_.fulfiller->fulfill();
+    } else if (!isCutOff && told) {
+      environment_.logger.info("ZooKeeper is reached again");
+      cutOffPair_ = kj::newPromiseAndFulfiller<void>();
+      cutOffFork_ = cutOffPair_.promise.fork();
+    }
+    told = isCutOff;
+  }
+}
+
+std::optional<Refusal> Coordinator::cutOff() const {
+  if (!facts_.cutOffSince) return std::nullopt;
+  Duration away = environment_.clock.steadyNow() - *facts_.cutOffSince;
+  if (away < CUT_OFF_TOLD) return std::nullopt;
+  return Refusal{RefusalCode::STORE_UNREACHABLE,
+                 "coordinator " + settings_.id.value + " has not reached ZooKeeper for " +
+                     toAge(away) + ": nothing is changed, and nothing newest can be proven",
+                 {},
+                 {"what serves goes on; --stale reads what this coordinator knows"}};
+}
 
 Co<void> Coordinator::runCo() {
   Backoff backoff(BackoffPolicy{10_ms, 2_s}, environment_.random);
   while (!leaving_) {
     uint64_t elections = facts_.elections;
     auto failed = co_await runSession();
+    auto trouble = role_->trouble();
     role_ = nullptr;
     facts_.stage = Stage::STANDBY;
     facts_.session = failover::SessionState::ENDED;
     noteNews();
-    follower_.takeBack();  // in the same turn: nobody reads what was never committed
+    takeBack();
     KJ_IF_MAYBE (exception, failed) {
-      if (!mayTryAgain(*exception)) {
+      bool isAlarm = noteTrouble(trouble);
+      if (!isAlarm && !mayTryAgain(*exception)) {
         facts_.alarm = exception->getDescription().cStr();
         kj::throwFatalException(kj::mv(*exception));
       }
@@ -100,6 +141,28 @@ Co<void> Coordinator::runCo() {
     co_await environment_.timer.afterDelay(toKj(backoff.next()));
   }
   stopped_.fulfiller->fulfill();
+}
+
+// In the same turn as the end of the role: nobody reads what was never committed.
+void Coordinator::takeBack() {
+  KJ_IF_MAYBE (broken, kj::runCatchingExceptions([this] { follower_.takeBack(); })) {
+    if (!follower_.damage()) kj::throwFatalException(kj::mv(*broken));
+  }
+}
+
+// An alarm is no reason to stop: the next session looks again, and what serves goes on.
+bool Coordinator::noteTrouble(const std::optional<Trouble>& trouble) {
+  std::optional<Trouble> found = trouble;
+  if (!found && follower_.damage()) {
+    found = Trouble{AlarmKind::STATE_DIVERGED,
+                    "this coordinator's state is not what the log makes: " + *follower_.damage() +
+                        ". It is dropped and made again from the log"};
+  }
+  if (!found) return false;
+  if (facts_.alarms.raise(found->kind, found->text)) {
+    environment_.logger.error("alarm", {{"alarm", toText(found->kind)}, {"text", found->text}});
+  }
+  return true;
 }
 
 kj::Promise<kj::Maybe<kj::Exception>> Coordinator::runSession() {
@@ -127,13 +190,21 @@ SessionRole::Parts Coordinator::roleParts() {
                          [this] { noteNews(); },
                          settings_};
   failover::ContenderIdentity identity{settings_.cluster, settings_.id, incarnation_,
-                                       settings_.rpcAdvertised};
+                                       settings_.rpcAdvertised, [this] { return epochFloor(); }};
   return SessionRole::Parts{kj::mv(leading),
                             kj::mv(identity),
                             [this](const failover::EpochView& view) { tookView(view); },
                             [this] { freshAt_ = environment_.clock.steadyNow(); },
                             *deathWatch_,
                             settings_.snapshots};
+}
+
+// ZooKeeper may have lost a takeover: its epoch must not be given twice.
+Epoch Coordinator::epochFloor() const {
+  auto meta = environment_.store.meta();
+  Epoch floor = meta ? meta->applied.epoch : Epoch{};
+  if (meta && meta->history == known_.history) floor = std::max(floor, known_.epoch);
+  return floor;
 }
 
 void Coordinator::tookView(const failover::EpochView& view) {
@@ -265,6 +336,13 @@ kj::Promise<Result<Done>> Coordinator::stepDown(CoordinatorId successor) {
 }
 
 Refusal Coordinator::notLeader() const {
+  if (auto away = cutOff()) return *away;
+  const auto& alarms = facts_.alarms.active();
+  for (AlarmKind kind :
+       {AlarmKind::ZOOKEEPER_EMPTY, AlarmKind::ZOOKEEPER_OLD, AlarmKind::HISTORY_DIFFERS}) {
+    auto alarm = alarms.find(kind);
+    if (alarm != alarms.end()) return {RefusalCode::HISTORY_MISMATCH, alarm->second};
+  }
   if (!view_ || view_->leader.value.empty() || view_->leader == settings_.id) {
     return {RefusalCode::NO_LEADER, "no coordinator leads at the moment; ask again"};
   }
@@ -281,7 +359,11 @@ capnp::Capability::Client Coordinator::bootstrapFor(const RpcPeer& peer) {
                          environment_.logger};
   PeerGateParts peers{
       [this](schema::PeerState::Builder state) { describe(state); },
-      [this](const failover::LeaderInLine& leader) { return deathWatch_->suspects(leader); }};
+      [this](const failover::LeaderInLine& leader) { return deathWatch_->suspects(leader); },
+      [this](BatchNumber number) { return environment_.store.batchBytes(number); },
+      [this](BatchNumber number) {
+        if (role_.get() != nullptr) role_->suspect(number);
+      }};
   return makeGate(peer, {[this](schema::ServerInfo::Builder info) { describe(info); }, makeApi_,
                          kj::mv(worker), kj::mv(peers),
                          [this](LeadershipNews::Said heard, Audience audience) {
@@ -308,6 +390,7 @@ void Coordinator::describe(schema::ServerInfo::Builder info) {
   info.setFencedAttempts(facts_.fencedAttempts);
   info.setWrongGuesses(facts_.wrongGuesses);
   info.setSchemaLevelMax(schemaLevelUnderstood());
+  describeTrouble(info);
   // A hash of commands in flight may never be any committed state's.
   if (state().applied != facts_.committedIndex) return;
   info.setStateHashIndex(state().applied.value);
@@ -315,11 +398,35 @@ void Coordinator::describe(schema::ServerInfo::Builder info) {
   info.getStateHash().setLow(state().hash().low);
 }
 
+void Coordinator::describeTrouble(schema::ServerInfo::Builder info) {
+  const auto& active = facts_.alarms.active();
+  auto alarms = info.initAlarms(static_cast<uint32_t>(active.size()));
+  uint32_t at = 0;
+  for (const auto& [kind, text] : active) {
+    alarms[at].setName(std::string(toText(kind)).c_str());
+    alarms[at++].setText(text.c_str());
+  }
+  if (!facts_.cutOffSince) return;
+  Duration away = environment_.clock.steadyNow() - *facts_.cutOffSince;
+  info.setCutOffMs(static_cast<uint64_t>(std::max<int64_t>(away.millis(), 1)));
+}
+
+void Coordinator::describePosition(schema::Position::Builder position) {
+  auto meta = environment_.store.meta();
+  if (!meta || follower_.damage()) return;
+  encode(meta->history, position.initHistory());
+  position.setBatch(meta->applied.batch.value);
+  position.setIndex(meta->applied.index.value);
+  encode(meta->applied.chain, position.initChain());
+  position.setEpoch(meta->applied.epoch.value);
+}
+
 void Coordinator::describe(schema::PeerState::Builder state) {
   state.setCoordinator(settings_.id.value.c_str());
   encode(incarnation_, state.initIncarnation());
   encode(known_, state.initToken());
   state.setConnected(facts_.session == failover::SessionState::CONNECTED);
+  describePosition(state.initPosition());
   KJ_IF_MAYBE (leading, leadership()) {
     // Before it serves, a leader may have no check to show yet.
     if (!leading->serving()) return;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/rpc.h"
+#include "base/tasks.h"
 #include "coordinator/coordinator_facts.h"
 #include "coordinator/death_watch.h"
 #include "coordinator/environment.h"
@@ -23,6 +24,9 @@
 namespace muster::coordinator {
 
 constexpr Duration AGE_UNKNOWN = 60'000'000_min;
+
+// Shorter losses of the coordination service only make callers wait.
+constexpr Duration CUT_OFF_TOLD = 2_s;
 
 class Coordinator final : public WorkerAuthority {
  public:
@@ -85,6 +89,12 @@ class Coordinator final : public WorkerAuthority {
   // Called with the events of each committed batch.
   void onEvents(std::function<void(const std::vector<Event>&)> handler);
   Refusal notLeader() const;
+  // Why nothing can be changed and no newest state be proven here now: the coordination service was
+  // not reached for CUT_OFF_TOLD. Nothing while it is.
+  std::optional<Refusal> cutOff() const;
+  // Resolves as soon as cutOff() says something. For calls that wait for the log: they must not
+  // hang.
+  kj::Promise<void> whenCutOff() { return cutOffFork_.addBranch(); }
 
   // --- WorkerAuthority ---
   const ClusterName& cluster() const override { return settings_.cluster; }
@@ -96,6 +106,9 @@ class Coordinator final : public WorkerAuthority {
 
  private:
   Co<void> runCo();
+  Co<void> watchCutOff();
+  void takeBack();
+  bool noteTrouble(const std::optional<Trouble>& trouble);
   kj::Promise<kj::Maybe<kj::Exception>> runSession();
   SessionRole::Parts roleParts();
   kj::Own<DeathWatch> makeDeathWatch();
@@ -104,9 +117,12 @@ class Coordinator final : public WorkerAuthority {
   kj::Maybe<Leading&> leadership();
   capnp::Capability::Client bootstrapFor(const RpcPeer& peer);
   void describe(schema::ServerInfo::Builder info);
+  void describeTrouble(schema::ServerInfo::Builder info);
+  void describePosition(schema::Position::Builder position);
   void describe(schema::PeerState::Builder state);
   void takeToken(const FencingToken& token, const std::string& from);
   void noteNews();
+  Epoch epochFloor() const;
   void tookView(const failover::EpochView& view);
 
   CoordinatorEnvironment environment_;
@@ -125,11 +141,14 @@ class Coordinator final : public WorkerAuthority {
   LeadershipNews news_;
   std::optional<SteadyTime> freshAt_;
   bool leaving_ = false;
+  kj::PromiseFulfillerPair<void> cutOffPair_;
+  kj::ForkedPromise<void> cutOffFork_;
   kj::Own<DeathWatch> deathWatch_;
   kj::Own<SessionRole> role_;
   RpcServer server_;
   kj::Own<Listener> listener_;
   kj::PromiseFulfillerPair<void> stopped_;
+  Tasks tasks_;
 };
 
 }  // namespace muster::coordinator

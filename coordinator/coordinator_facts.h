@@ -4,6 +4,7 @@
 
 #include "base/ids.h"
 #include "base/units.h"
+#include "coordinator/alarms.h"
 #include "failover/coordination.h"
 #include "protocol/phases.h"
 #include "protocol/stage.h"
@@ -11,6 +12,7 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 
 namespace muster::coordinator {
@@ -43,9 +45,13 @@ struct TakeoverTimes {
 struct CoordinatorFacts {
   Stage stage = Stage::STANDBY;
   std::string alarm;  // why this coordinator takes no part until somebody acts; empty: all is well
-  uint64_t elections = 0;  // that this coordinator has won
+  Alarms alarms;
+  bool rebuilding = false;  // its state is not the log's, or not yet: nobody reads it
+  uint64_t rebuilds = 0;    // times the state was dropped and made anew
+  uint64_t elections = 0;   // that this coordinator has won
   failover::SessionState session = failover::SessionState::CONNECTING;
   int64_t sessionId = 0;
+  std::optional<SteadyTime> cutOffSince;  // without a connection to the coordination service
   LogIndex appliedIndex;    // newest that is applied here (leader: committed or in flight)
   LogIndex committedIndex;  // newest that is committed and in the store
   uint64_t fencedAttempts =

@@ -20,7 +20,6 @@ using failover::Suspicion;
 
 DeathWatch::DeathWatch(Parts parts)
     : parts_(kj::mv(parts)), confirmation_("guess of death"), tasks_("peers") {
-  if (!parts_.settings.guessDeath) return;
   for (const PeerAddress& peer : parts_.settings.peers) {
     if (peer.id == parts_.settings.id) continue;
     size_t place = links_.size();
@@ -100,12 +99,52 @@ Suspicion DeathWatch::suspicionOf(const LeaderInLine& leader) {
   return Suspicion::NONE;
 }
 
+std::vector<failover::Claim> DeathWatch::claims(const HistoryId& history) const {
+  std::vector<failover::Claim> claims;
+  for (const auto& link : links_) {
+    const auto& newest = link->hearing().newest;
+    if (newest && newest->history == history) claims.push_back({link->id(), newest->position});
+  }
+  return claims;
+}
+
+kj::Promise<void> DeathWatch::hearAll(Duration deadline) {
+  auto asked = kj::heapArrayBuilder<kj::Promise<void>>(links_.size());
+  for (auto& link : links_) {
+    bool isConnected = link->hearing().connectedTo.has_value();
+    asked.add(isConnected ? link->hearNow(deadline) : kj::Promise<void>(kj::READY_NOW));
+  }
+  return kj::joinPromises(asked.finish());
+}
+
+kj::Promise<std::vector<ByteString>> DeathWatch::batches(const CoordinatorId& peer,
+                                                         BatchNumber from, uint32_t countMax) {
+  KJ_IF_MAYBE (link, linkTo(peer)) return link->batches(from, countMax);
+  return std::vector<ByteString>();
+}
+
+kj::Promise<std::vector<ByteString>> DeathWatch::batchOfAll(BatchNumber number) {
+  auto asked = kj::heapArrayBuilder<kj::Promise<std::vector<ByteString>>>(links_.size());
+  for (auto& link : links_) asked.add(link->batches(number, 1));
+  return kj::joinPromises(asked.finish()).then([](kj::Array<std::vector<ByteString>> answers) {
+    std::vector<ByteString> all;
+    for (auto& answer : answers) {
+      if (!answer.empty()) all.push_back(std::move(answer.front()));
+    }
+    return all;
+  });
+}
+
+void DeathWatch::tellDamaged(BatchNumber batch) {
+  for (auto& link : links_) link->tellDamaged(batch);
+}
+
 bool DeathWatch::suspects(const LeaderInLine& leader) {
   return suspicionOf(leader) != Suspicion::NONE;
 }
 
 void DeathWatch::look() {
-  if (!leader_ || contender_ == nullptr) return;
+  if (!leader_ || contender_ == nullptr || !parts_.settings.guessDeath) return;
   noteHeard(*leader_);
   Suspicion suspicion = suspicionOf(*leader_);
   if (suspicion == Suspicion::NONE) return;

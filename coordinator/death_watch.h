@@ -7,6 +7,7 @@
 #include "coordinator/coordinator_facts.h"
 #include "coordinator/peer_link.h"
 #include "failover/election.h"
+#include "failover/log_repair.h"
 
 #include <kj/async.h>
 
@@ -35,6 +36,19 @@ class DeathWatch {
 
   // Whether we suspect this leader too: an answer to a peer that asks.
   bool suspects(const failover::LeaderInLine& leader);
+
+  // What the peers have committed of `history` by their newest words, those included that are not
+  // reached any more.
+  std::vector<failover::Claim> claims(const HistoryId& history) const;
+  // Asks all peers for their newest words; waits for those that are connected.
+  kj::Promise<void> hearAll(Duration deadline);
+  // Batches that a peer keeps, from `from` on; none when it does not answer.
+  kj::Promise<std::vector<ByteString>> batches(const CoordinatorId& peer, BatchNumber from,
+                                               uint32_t countMax);
+  // One batch as each peer keeps it.
+  kj::Promise<std::vector<ByteString>> batchOfAll(BatchNumber number);
+  // Tells all peers that a record of the log is damaged: the one that leads looks at it.
+  void tellDamaged(BatchNumber batch);
 
  private:
   using Suspicion = failover::Suspicion;

@@ -17,23 +17,58 @@ void Follower::open(const ClusterName& cluster, const HistoryId& history) {
   store_.claim(cluster, history);
   StoreMeta meta = *store_.meta();
   if (opened_ && !lent_ && position_ == meta.applied) return;
+  load(history, meta);
+}
+
+void Follower::load(const HistoryId& history, const StoreMeta& meta) {
   std::vector<StoredRecord> records;
   store_.loadRecords([&](std::string_view key, std::string_view value) {
     records.push_back({std::string(key), std::string(value)});
   });
-  state_ = records.empty() ? emptyState(history) : loadState(records);
-  KJ_REQUIRE(state_.applied == meta.applied.index,
-             "E0901 the store is damaged: its records are of another index", state_.applied.value,
-             meta.applied.index.value);
-  position_ = meta.applied;
+  auto failed = kj::runCatchingExceptions(
+      [&] { state_ = records.empty() ? emptyState(history) : loadState(records); });
+  KJ_IF_MAYBE (exception, failed) {
+    damaged(std::string("the store holds a record that is none: ") +
+            exception->getDescription().cStr());
+  }
+  if (state_.applied != meta.applied.index) {
+    damaged("the store's records are of index " + std::to_string(state_.applied.value) +
+            ", it says " + std::to_string(meta.applied.index.value));
+  }
+  start(meta.applied);
+  logger_.info(
+      "store loaded",
+      {{"index", position_.index}, {"batch", position_.batch}, {"records", records.size()}});
+}
+
+void Follower::start(const LogPosition& position) {
+  position_ = position;
   opened_ = true;
   lent_ = false;
   hashes_.clear();
   hashes_.emplace_back(state_.applied, state_.hash());
   facts_.appliedIndex = facts_.committedIndex = position_.index;
-  logger_.info(
-      "store loaded",
-      {{"index", position_.index}, {"batch", position_.batch}, {"records", records.size()}});
+}
+
+void Follower::damaged(std::string text) {
+  damage_ = std::move(text);
+  facts_.rebuilding = true;
+  kj::throwFatalException(
+      KJ_EXCEPTION(FAILED, "E0901 this coordinator's state is damaged", damage_->c_str()));
+  KJ_UNREACHABLE;
+}
+
+void Follower::rebuild() {
+  StoreMeta meta = *store_.meta();
+  replayedTo_ = std::max(replayedTo_, meta.applied.index);
+  logger_.warn("dropped the state to make it anew from the log",
+               {{"why", damage_.value_or("")}, {"index", meta.applied.index}});
+  store_.reset();
+  state_ = emptyState(meta.history);
+  start({});
+  damage_.reset();
+  facts_.rebuilding = true;
+  facts_.rebuilds++;
 }
 
 State& Follower::lend() {
@@ -77,17 +112,30 @@ void Follower::applyAll(const Batch& batch, BatchChanges& changes) {
   while (hashes_.size() > HASHES_KEPT) hashes_.pop_front();
 }
 
-void Follower::compareHash(const Batch& batch) const {
+void Follower::compareHash(const Batch& batch) {
   if (!batch.stateHash) return;
-  auto known =
-      std::lower_bound(hashes_.begin(), hashes_.end(), batch.stateHash->index,
-                       [](const auto& entry, LogIndex index) { return entry.first < index; });
-  if (known == hashes_.end() || known->first != batch.stateHash->index) return;
-  KJ_REQUIRE(
-      known->second == batch.stateHash->value,
-      "E0901 this coordinator's state differs from the leader's; it stops so that nobody reads it",
-      batch.stateHash->index.value, toText(known->second).c_str(),
-      toText(batch.stateHash->value).c_str());
+  LogIndex at = batch.stateHash->index;
+  auto known = std::lower_bound(hashes_.begin(), hashes_.end(), at,
+                                [](const auto& entry, LogIndex i) { return entry.first < i; });
+  if (known == hashes_.end() || known->first != at) return;
+  bool differs = known->second != batch.stateHash->value;
+  std::string text = "at index " + std::to_string(at.value) + " the log says " +
+                     toText(batch.stateHash->value) + ", here it is " + toText(known->second);
+  bool leaderIsWrong = at <= replayedTo_ || batch.epoch == distrusted_;
+  if (differs && !leaderIsWrong) {
+    replayedTo_ = at;
+    damaged(text);
+  }
+  if (differs) {
+    distrusted_ = batch.epoch;
+    text += "; a replay of the whole log gives ours, so the leader of epoch " +
+            std::to_string(batch.epoch.value) + " had another state. Next: muster admin step-down";
+    if (facts_.alarms.raise(AlarmKind::LEADER_DIVERGED, text)) {
+      logger_.error("alarm", {{"alarm", toText(AlarmKind::LEADER_DIVERGED)}, {"text", text}});
+    }
+  } else {
+    facts_.alarms.clear(AlarmKind::LEADER_DIVERGED);
+  }
 }
 
 }  // namespace muster::coordinator

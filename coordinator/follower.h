@@ -12,6 +12,8 @@
 
 #include <deque>
 #include <functional>
+#include <optional>
+#include <string>
 #include <utility>
 
 namespace muster::coordinator {
@@ -25,9 +27,15 @@ class Follower {
   void open(const ClusterName& cluster, const HistoryId& history);
 
   // Applies one batch whole: memory and store. Throws FAILED when the state differs from the hash
-  // that the batch carries, UNIMPLEMENTED for a command this version does not know; then this
-  // coordinator must stop.
+  // that the batch carries (damage() then says so), UNIMPLEMENTED for a command this version does
+  // not know; then this coordinator must stop.
   void take(const failover::ReadBatch& read);
+
+  // Why the state is not the one that the log makes; nothing while all is well. Until rebuild()
+  // nothing may be read or taken.
+  const std::optional<std::string>& damage() const { return damage_; }
+  // Drops memory and store. The log must be read from its start.
+  void rebuild();
 
   // Whether the memory holds a state at all.
   bool isOpen() const { return opened_; }
@@ -44,7 +52,10 @@ class Follower {
 
  private:
   void applyAll(const Batch& batch, class BatchChanges& changes);
-  void compareHash(const Batch& batch) const;
+  void compareHash(const Batch& batch);
+  void load(const HistoryId& history, const StoreMeta& meta);
+  void start(const LogPosition& position);
+  [[noreturn]] void damaged(std::string text);
 
   StateStore& store_;
   CoordinatorFacts& facts_;
@@ -53,6 +64,11 @@ class Follower {
   LogPosition position_;
   bool opened_ = false;
   bool lent_ = false;
+  // Up to here the state was replayed from the log's start: where it differs from a hash in the
+  // log, the leader that wrote the hash was wrong, in that whole epoch.
+  LogIndex replayedTo_;
+  Epoch distrusted_;
+  std::optional<std::string> damage_;
   std::deque<std::pair<LogIndex, Guid>> hashes_;  // of the newest indices, ascending
   std::function<void(const std::vector<Event>&)> onEvents_;
 };

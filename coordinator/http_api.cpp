@@ -36,14 +36,17 @@ kj::Promise<HttpResponse> ready(ApiContext& context, const HttpRequest&) {
   Coordinator& coordinator = context.coordinator;
   const CoordinatorFacts& facts = coordinator.facts();
   Readiness readiness = readinessOf(facts, coordinator.age());
-  return jsonResponse(readiness.ready() ? 200 : 503, {{"ready", readiness.ready()},
-                                                      {"coordinator", coordinator.id().value},
-                                                      {"stage", toText(facts.stage)},
-                                                      {"elected", readiness.elected},
-                                                      {"caught_up", readiness.caughtUp},
-                                                      {"serving", readiness.serving},
-                                                      {"applied_index", facts.committedIndex.value},
-                                                      {"reasons", readiness.reasons}});
+  HttpResponse response =
+      jsonResponse(readiness.ready() ? 200 : 503, {{"ready", readiness.ready()},
+                                                   {"coordinator", coordinator.id().value},
+                                                   {"stage", toText(facts.stage)},
+                                                   {"elected", readiness.elected},
+                                                   {"caught_up", readiness.caughtUp},
+                                                   {"serving", readiness.serving},
+                                                   {"applied_index", facts.committedIndex.value},
+                                                   {"reasons", readiness.reasons}});
+  if (!readiness.ready()) response.headers["Retry-After"] = "1";
+  return response;
 }
 
 kj::Promise<HttpResponse> metrics(ApiContext& context, const HttpRequest&) {
@@ -142,6 +145,7 @@ Readiness readinessOf(const CoordinatorFacts& facts, Duration age) {
   bool keepsUp = facts.stage == Stage::STANDBY && isConnected && age <= FRESH_FOR;
   readiness.caughtUp = readiness.serving || facts.stage == Stage::CAUGHT_UP || keepsUp;
   if (!facts.alarm.empty()) readiness.reasons.push_back(facts.alarm);
+  for (const auto& [kind, text] : facts.alarms.active()) readiness.reasons.push_back(text);
   if (readiness.serving) return readiness;
   if (readiness.elected) {
     readiness.reasons.push_back(readiness.caughtUp ? "elected and caught up, not serving yet"

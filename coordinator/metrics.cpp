@@ -85,6 +85,22 @@ void addCoordinator(Families& out, const CoordinatorFacts& facts) {
   }
 }
 
+void addAlarms(Families& out, const CoordinatorFacts& facts) {
+  out.begin("muster_alarm", "1 while the alarm is not over", MetricType::Gauge);
+  for (AlarmKind kind : ALARM_KINDS) {
+    bool isActive = facts.alarms.active().contains(kind);
+    out.value(isActive ? 1 : 0, {{"alarm", std::string(toText(kind))}});
+  }
+  out.begin("muster_alarms_total", "Times an alarm was raised", MetricType::Counter);
+  for (AlarmKind kind : ALARM_KINDS) {
+    out.value(static_cast<double>(facts.alarms.raised(kind)),
+              {{"alarm", std::string(toText(kind))}});
+  }
+  out.begin("muster_state_rebuilds_total", "Times the state was dropped and made anew",
+            MetricType::Counter);
+  out.value(static_cast<double>(facts.rebuilds));
+}
+
 void addWork(Families& out, const CoordinatorFacts& facts) {
   out.begin("muster_reconcile_duration_seconds", "Time of one look of the leader",
             MetricType::Histogram);
@@ -171,6 +187,7 @@ void addCalls(Families& out, const CallStats& calls) {
 std::string metricsText(const CoordinatorFacts& facts, const CallStats& calls, const State& state) {
   Families out;
   addCoordinator(out, facts);
+  addAlarms(out, facts);
   addWork(out, facts);
   addDeployments(out, state);
   addPending(out, state);

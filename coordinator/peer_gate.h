@@ -6,12 +6,15 @@
 #include "protocol/peer.capnp.h"
 
 #include <functional>
+#include <optional>
 
 namespace muster::coordinator {
 
 struct PeerGateParts {
   std::function<void(schema::PeerState::Builder)> describe;
   std::function<bool(const failover::LeaderInLine&)> suspects;
+  std::function<std::optional<ByteString>(BatchNumber)> batch;
+  std::function<void(BatchNumber)> damaged;
 };
 
 // The capability for one peer's connection.

@@ -13,6 +13,15 @@ namespace {
 constexpr Duration ANSWER_DEADLINE = 2_s;
 constexpr BackoffPolicy RECONNECT{50_ms, 1_s};
 
+LogPosition decodePosition(schema::Position::Reader in) {
+  LogPosition position;
+  position.batch = {in.getBatch()};
+  position.index = {in.getIndex()};
+  position.chain = decode(in.getChain());
+  position.epoch = {in.getEpoch()};
+  return position;
+}
+
 // Nobody listens there any more: the kernel of its machine answers, or the process went away while
 // we were talking. A network that leads nowhere says nothing about the process.
 bool isRefused(const kj::Exception& why) {
@@ -131,9 +140,44 @@ kj::Promise<bool> PeerLink::suspects(const failover::LeaderInLine& leader, Durat
   return false;
 }
 
+kj::Promise<std::vector<ByteString>> PeerLink::batches(BatchNumber from, uint32_t countMax) {
+  using Batches = std::vector<ByteString>;
+  KJ_IF_MAYBE (client, client_) {
+    auto request = client->batchesRequest();
+    request.setFrom(from.value);
+    request.setCountMax(countMax);
+    kj::Promise<Batches> answer =
+        request.send()
+            .then([](capnp::Response<schema::Peer::BatchesResults>&& response) {
+              Batches batches;
+              for (auto one : response.getBatches()) {
+                batches.emplace_back(reinterpret_cast<const char*>(one.begin()), one.size());
+              }
+              return batches;
+            })
+            .catch_([](kj::Exception&&) { return Batches(); });
+    auto late = environment_.timer.afterDelay(toKj(ANSWER_DEADLINE)).then([] { return Batches(); });
+    return answer.exclusiveJoin(kj::mv(late));
+  }
+  return Batches();
+}
+
+void PeerLink::tellDamaged(BatchNumber batch) {
+  KJ_IF_MAYBE (client, client_) {
+    auto request = client->damagedRequest();
+    request.setBatch(batch.value);
+    tasks_.add(request.send().ignoreResult());
+  }
+}
+
 failover::Heartbeat decodeHeartbeat(schema::PeerState::Reader in) {
-  return {decode(in.getIncarnation()), decode(in.getToken()), in.getServing(),
-          Duration{int64_t{in.getCheckAgeMs()} * 1'000'000}, in.getConnected()};
+  return {decode(in.getIncarnation()),
+          decode(in.getToken()),
+          in.getServing(),
+          Duration{int64_t{in.getCheckAgeMs()} * 1'000'000},
+          in.getConnected(),
+          decode(in.getPosition().getHistory()),
+          decodePosition(in.getPosition())};
 }
 
 void encodeLeader(const failover::LeaderInLine& leader, schema::Leader::Builder out) {

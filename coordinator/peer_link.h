@@ -6,6 +6,7 @@
 #include "base/co.h"
 #include "base/log.h"
 #include "base/rpc.h"
+#include "base/tasks.h"
 #include "coordinator/environment.h"
 #include "failover/death_rules.h"
 #include "protocol/peer.capnp.h"
@@ -29,6 +30,10 @@ class PeerLink {
   // Asks for a heartbeat at once. Resolves when one that was sent from now on was answered; gives
   // up after `deadline`.
   kj::Promise<void> hearNow(Duration deadline);
+  // Batches that the peer keeps, from `from` on; none when it keeps none or does not answer.
+  kj::Promise<std::vector<ByteString>> batches(BatchNumber from, uint32_t countMax);
+  // Tells it that a record of the log is damaged.
+  void tellDamaged(BatchNumber batch);
   // Whether the peer suspects this leader; false when it does not say so before `deadline`.
   kj::Promise<bool> suspects(const failover::LeaderInLine& leader, Duration deadline);
 
@@ -47,6 +52,7 @@ class PeerLink {
   kj::Maybe<schema::Peer::Client> client_;  // while connected
   kj::Maybe<kj::Own<kj::PromiseFulfiller<void>>> hurry_;
   std::vector<std::pair<SteadyTime, kj::Own<kj::PromiseFulfiller<void>>>> waiting_;
+  Tasks tasks_{"telling a peer"};
 };
 
 failover::Heartbeat decodeHeartbeat(schema::PeerState::Reader in);

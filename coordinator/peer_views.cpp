@@ -30,6 +30,9 @@ CoordinatorView viewOf(const PeerAddress& peer, schema::ServerInfo::Reader info)
   }
   view.fencedAttempts = info.getFencedAttempts();
   view.wrongGuesses = info.getWrongGuesses();
+  for (auto alarm : info.getAlarms()) {
+    view.alarms.emplace_back(alarm.getName().cStr(), alarm.getText().cStr());
+  }
   view.schemaLevelMax = std::max(info.getSchemaLevelMax(), SCHEMA_LEVEL_FIRST);
   return view;
 }

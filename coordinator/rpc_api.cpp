@@ -13,6 +13,7 @@ namespace muster::coordinator {
 namespace {
 
 enum class CallKind { READ, CHANGE, STATUS };  // STATUS: of the coordinators, not of the state
+enum class WaitsFor { THE_LOG, NOBODY };  // what a call needs: a proof by the log, or this process
 
 std::string text(capnp::Text::Reader in) { return {in.begin(), in.size()}; }
 
@@ -96,17 +97,19 @@ class ClusterApi final : public Authorized<schema::ClusterApi> {
 
   kj::Promise<void> get(GetContext context) override {
     auto in = context.getParams();
-    return answer(context, "get", CallKind::READ, [&](ApiCall call) {
+    auto get = [&](ApiCall call) {
       return reads_.get(kj::mv(call), text(in.getKind()), text(in.getTarget()),
                         readCall(in.getOptions()));
-    });
+    };
+    return answer(context, "get", CallKind::READ, get, waitsFor(in.getOptions()));
   }
 
   kj::Promise<void> why(WhyContext context) override {
     auto in = context.getParams();
-    return answer(context, "why", CallKind::READ, [&](ApiCall call) {
+    auto why = [&](ApiCall call) {
       return reads_.why(kj::mv(call), text(in.getDeployment()), readCall(in.getOptions()));
-    });
+    };
+    return answer(context, "why", CallKind::READ, why, waitsFor(in.getOptions()));
   }
 
   kj::Promise<void> logs(LogsContext context) override {
@@ -117,8 +120,8 @@ class ClusterApi final : public Authorized<schema::ClusterApi> {
   }
 
   kj::Promise<void> adminStatus(AdminStatusContext context) override {
-    return answer(context, "adminStatus", CallKind::STATUS,
-                  [&](ApiCall call) { return admin_.status(kj::mv(call)); });
+    auto status = [&](ApiCall call) { return admin_.status(kj::mv(call)); };
+    return answer(context, "adminStatus", CallKind::STATUS, status, WaitsFor::NOBODY);
   }
 
   kj::Promise<void> stepDown(StepDownContext context) override {
@@ -155,6 +158,10 @@ class ClusterApi final : public Authorized<schema::ClusterApi> {
             Duration{int64_t{in.getWaitMs()} * 1'000'000}};
   }
 
+  static WaitsFor waitsFor(schema::ReadOptions::Reader in) {
+    return in.getStale() ? WaitsFor::NOBODY : WaitsFor::THE_LOG;
+  }
+
   // Indices count within one history: those of an earlier one are nothing to us, and who has seen a
   // later one must not be answered from before it.
   Result<ApiCall> callOf(schema::CallHeader::Reader header, CallKind kind) {
@@ -179,19 +186,22 @@ class ClusterApi final : public Authorized<schema::ClusterApi> {
         return Result<Answer>(
             Refusal{RefusalCode::INVALID_VALUE, "a change must carry a request id"});
       }
+      if (auto away = context_.coordinator.cutOff()) return Result<Answer>(kj::mv(*away));
       return function(kj::mv(call));
     });
   }
 
   // `function` reads the parameters before it returns.
   template <class Context, class Function>
-  kj::Promise<void> answer(Context context, const char* method, CallKind kind, Function function) {
+  kj::Promise<void> answer(Context context, const char* method, CallKind kind, Function function,
+                           WaitsFor waits = WaitsFor::THE_LOG) {
     SteadyTime began = context_.env().clock.steadyNow();
     auto answered = kj::evalNow([&]() -> AnswerPromise {
       auto call = callOf(context.getParams().getHeader(), kind);
       if (!call) return Result<Answer>(call.refusal());
       return function(kj::mv(*call));
     });
+    if (waits == WaitsFor::THE_LOG) answered = bounded(kj::mv(answered), kind);
     context.releaseParams();
     context.allowCancellation();
     return answered
@@ -205,6 +215,18 @@ class ClusterApi final : public Authorized<schema::ClusterApi> {
           count(method, began, answer);
           fill(context.getResults().initOutcome(), answer);
         });
+  }
+
+  // While the coordination service is away nobody knows for how long: a caller is told so and may
+  // ask again with the same id.
+  AnswerPromise bounded(AnswerPromise answered, CallKind kind) {
+    if (kind == CallKind::CHANGE && context_.coordinator.cutOff()) return answered;  // not begun
+    auto away = context_.coordinator.whenCutOff().then([this, kind]() -> Result<Answer> {
+      Refusal refusal = context_.coordinator.notLeader();
+      if (kind == CallKind::CHANGE) refusal.code = RefusalCode::OUTCOME_UNKNOWN;
+      return refusal;
+    });
+    return answered.exclusiveJoin(kj::mv(away));
   }
 
   void count(const char* method, SteadyTime began, const Result<Answer>& answer) {

@@ -5,14 +5,18 @@
 
 #include "base/co.h"
 #include "base/tasks.h"
+#include "coordinator/alarm_texts.h"
 #include "coordinator/death_watch.h"
 #include "coordinator/leading.h"
+#include "coordinator/log_mender.h"
 #include "coordinator/snapshot_taker.h"
 #include "failover/election.h"
 #include "failover/log_reader.h"
 #include "failover/log_trim.h"
 
 #include <kj/async.h>
+
+#include <set>
 
 namespace muster::coordinator {
 
@@ -36,6 +40,10 @@ class SessionRole {
   kj::Promise<void> run();
 
   kj::Maybe<Leading&> leading();
+  // Why run() was rejected, when that is an alarm and no reason to stop.
+  const std::optional<Trouble>& trouble() const { return trouble_; }
+  // A peer found the record of this batch damaged or missing: looks at it if we lead.
+  void suspect(BatchNumber batch);
   // Asks the service to end the session; run() is rejected when it has.
   void close() { session_->close(); }
 
@@ -48,9 +56,21 @@ class SessionRole {
   void dropOlderHistory();
   enum class Proof { BY_WRITE, ONCE_ELECTED };  // that our position is the log's
   Co<void> readToEnd(Proof proof);
+  Co<std::optional<Trouble>> missingTree();
+  Co<void> rebuildIfDamaged();
+  kj::Own<failover::LogReader> newReader();
+  void caughtUp();
+  void raise(const Trouble& trouble);
   void takeSnapshots();
   void trimLog();
   Co<failover::Contender::Elected> tail();
+  Co<void> follow();
+  void makeMender();
+  Co<bool> readOrJudge();
+  Co<void> readBeforeLeading(int32_t epochVersion);
+  Co<void> takeFrom(CoordinatorId source);
+  Co<void> keepLog(int32_t epochVersion);
+  [[noreturn]] void stopFor(const failover::LossJudgement& judgement);
   kj::Promise<kj::Maybe<failover::ReadBatch>> nextBatch(failover::LogReader& reader);
   void take(failover::ReadBatch read);
   CoordinatorEnvironment& env() { return parts_.leading.env; }
@@ -60,7 +80,13 @@ class SessionRole {
   Parts parts_;
   failover::Paths paths_;
   HistoryId history_;
+  std::optional<Trouble> trouble_;
+  bool saidUnmade_ = false;
+  std::optional<failover::FoundFault> fault_;  // that the newest reader found
+  bool lost_ = false;                          // the log misses a suffix that we hold
+  std::set<BatchNumber> suspected_;            // records to look at
   kj::Own<failover::CoordinationSession> session_;
+  kj::Own<LogMender> mender_;
   kj::Own<failover::Contender> contender_;
   kj::Own<Leading> leading_;
   kj::Own<SnapshotTaker> taker_;

@@ -411,6 +411,7 @@ Co<void> Contender::Impl::tellLeader(EpochView seen, CandidateName leader) {
 // is a ghost on this server only, so that nothing is left to delete.
 Co<Contender::Impl::Next> Contender::Impl::takeOver(EpochView seen, std::string oldCandidate) {
   EpochView ours = nextEpoch(seen, info(), session.sessionId());
+  if (identity.epochFloor) ours.epoch = std::max(ours.epoch, identity.epochFloor().next());
   bool onGuess = !oldCandidate.empty();
   takeoverWhy = takeoverReason(seen);
   KJ_IF_MAYBE (guessed, guess) {

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/ids.h"
 #include "base/units.h"
+#include "protocol/batch.h"
 
 #include <optional>
 #include <string>
@@ -26,10 +27,12 @@ constexpr uint32_t GUESS_PAUSE_DOUBLINGS_MAX = 6;
 // A coordinator's answer to a heartbeat.
 struct Heartbeat {
   Incarnation incarnation;
-  FencingToken token;      // highest it knows
-  bool serving = false;    // as leader of the epoch in `token`
-  Duration checkAge;       // of its last committed check of the epoch; only while serving
-  bool connected = false;  // its session of the coordination service is
+  FencingToken token;         // highest it knows
+  bool serving = false;       // as leader of the epoch in `token`
+  Duration checkAge;          // of its last committed check of the epoch; only while serving
+  bool connected = false;     // its session of the coordination service is
+  HistoryId history = {};     // of what it holds
+  LogPosition position = {};  // of the newest batch it has committed
   bool operator==(const Heartbeat&) const = default;
 };
 

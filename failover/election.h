@@ -25,6 +25,8 @@ struct ContenderIdentity {
   CoordinatorId id;
   Incarnation incarnation;
   std::string rpcAddress;
+  // An epoch that has been, whatever ZooKeeper says: a takeover makes a higher one. May be empty.
+  std::function<Epoch()> epochFloor = nullptr;
 };
 
 // One coordinator's part in the election on one session. The caller follows the log and says when

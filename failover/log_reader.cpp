@@ -15,11 +15,6 @@ namespace {
 constexpr auto SECOND_LOOK = 5 * kj::SECONDS;
 constexpr size_t AHEAD_MAX = 32;
 
-[[noreturn]] void throwFault(LogFault fault, const std::string& text) {
-  kj::throwFatalException(KJ_EXCEPTION(FAILED, nameOf(fault), text.c_str()));
-  KJ_UNREACHABLE;
-}
-
 [[noreturn]] void throwEnded() {
   kj::throwFatalException(KJ_EXCEPTION(DISCONNECTED, "the ZooKeeper session ended"));
   KJ_UNREACHABLE;
@@ -79,7 +74,8 @@ bool isFault(const kj::Exception& exception, LogFault fault) {
 std::optional<FoundFault> judgeBatch(const LogPosition& position, const HistoryId& history,
                                      const Batch& batch) {
   auto found = [&](LogFault fault, const std::string& text) {
-    return FoundFault{fault, "batch " + number(position.batch.value + 1) + ": " + text};
+    BatchNumber wrong = position.batch.next();
+    return FoundFault{fault, "batch " + number(wrong.value) + ": " + text, wrong};
   };
   if (batch.history != history) {
     return found(LogFault::HISTORY_DIFFERS,
@@ -105,6 +101,12 @@ std::optional<FoundFault> judgeBatch(const LogPosition& position, const HistoryI
 LogPosition positionAfter(const Batch& batch, const ByteString& bytes) {
   return LogPosition{batch.number, batch.lastIndex(), chainAfter(bytes), batch.epoch,
                      batch.leaderTime};
+}
+
+void LogReader::fail(FoundFault fault) {
+  if (onFault_) onFault_(fault);
+  kj::throwFatalException(KJ_EXCEPTION(FAILED, nameOf(fault.fault), fault.text.c_str()));
+  KJ_UNREACHABLE;
 }
 
 LogReader::LogReader(CoordinationSession& session, Paths paths, HistoryId history, LogPosition from)
@@ -170,11 +172,12 @@ ReadBatch LogReader::accept(const ByteString& bytes) {
   Batch batch;
   KJ_IF_MAYBE (exception, kj::runCatchingExceptions([&] { batch = decodeBatch(bytes); })) {
     bool unknown = exception->getType() == kj::Exception::Type::UNIMPLEMENTED;
-    throwFault(unknown ? LogFault::UNKNOWN_FORMAT : LogFault::CORRUPT,
-               paths_.batch(position_.batch.next()) + ": " + exception->getDescription().cStr());
+    BatchNumber wrong = position_.batch.next();
+    fail({unknown ? LogFault::UNKNOWN_FORMAT : LogFault::CORRUPT,
+          paths_.batch(wrong) + ": " + exception->getDescription().cStr(), wrong});
   }
   auto fault = judgeBatch(position_, history_, batch);
-  if (fault) throwFault(fault->fault, fault->text);
+  if (fault) fail(*fault);
   position_ = positionAfter(batch, bytes);
   return ReadBatch{std::move(batch), position_, bytes};
 }
@@ -218,13 +221,14 @@ Co<void> LogReader::verifyCo() {
 // What we have is gone: before the current snapshot on purpose, else it is lost. Always throws.
 Co<void> LogReader::judgeMissing(MultiResult present) {
   if (present.results.at(0).code == ZkCode::NO_NODE)
-    throwFault(LogFault::HISTORY_DIFFERS, paths_.epoch() + " is gone");
+    fail(FoundFault(LogFault::HISTORY_DIFFERS, paths_.epoch() + " is gone", {}));
   BatchNumber current = co_await currentBatch();
   std::string what = paths_.batch(position_.batch) + " is gone";
   if (position_.batch < current) {
-    throwFault(LogFault::TRIMMED, what + ", batch " + number(current.value) + " is in a snapshot");
+    what += ", batch " + number(current.value) + " is in a snapshot";
+    fail(FoundFault(LogFault::TRIMMED, what, position_.batch));
   }
-  throwFault(LogFault::LOST_SUFFIX, what + ", we applied it");
+  fail(FoundFault(LogFault::LOST_SUFFIX, what + ", we applied it", position_.batch));
 }
 
 // Who has nothing yet needs the log from its first batch on.
@@ -233,7 +237,8 @@ Co<void> LogReader::requireStart() {
   if (current.value == 0) co_return;
   std::string first = paths_.batch(BatchNumber{1});
   GetResult got = co_await session_.get(first);
-  if (got.code == ZkCode::NO_NODE) throwFault(LogFault::TRIMMED, first + " is gone");
+  if (got.code != ZkCode::NO_NODE) co_return;
+  fail(FoundFault(LogFault::TRIMMED, first + " is gone", BatchNumber{1}));
 }
 
 // The newest batch in the current snapshot; 0 when there is none.
@@ -251,8 +256,9 @@ Co<bool> LogReader::compareHistory() {
   if (epoch.code != ZkCode::OK) co_return false;
   HistoryId found = decodeEpoch(epoch.data, epoch.stat.version).history;
   if (found != history_) {
-    throwFault(LogFault::HISTORY_DIFFERS,
-               "ZooKeeper holds history " + textOf(found) + ", wanted " + textOf(history_));
+    fail({LogFault::HISTORY_DIFFERS,
+          "ZooKeeper holds history " + textOf(found) + ", wanted " + textOf(history_),
+          {}});
   }
   co_return true;
 }
@@ -273,7 +279,7 @@ Co<bool> LogReader::compareChain() {
   requireUsable(got.code, path);
   if (got.code != ZkCode::OK) co_return false;
   if (chainAfter(got.data) != position_.chain)
-    throwFault(LogFault::LOST_SUFFIX, path + " holds other bytes than we applied");
+    fail({LogFault::LOST_SUFFIX, path + " holds other bytes than we applied", position_.batch});
   co_return true;
 }
 
@@ -290,7 +296,8 @@ Co<bool> LogReader::proveEndCo() {
     requireUsable(following.code, path);
     if (following.code == ZkCode::OK) co_return false;
     if (following.code == ZkCode::NO_NODE)
-      throwFault(LogFault::HOLE, path + " is missing, the log goes on to " + number(highest));
+      fail({LogFault::HOLE, path + " is missing, the log goes on to " + number(highest),
+            position_.batch.next()});
   }
 }
 

@@ -11,6 +11,7 @@
 #include <kj/timer.h>
 
 #include <deque>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -41,8 +42,12 @@ struct ReadBatch {
 // What is wrong with `batch` (whose znode held `bytes`) as the one after `position`; nothing when
 // it is right. Pure.
 struct FoundFault {
+  // A constructor, because it is made inside coroutines (see base/co.h).
+  FoundFault(LogFault fault, std::string text, BatchNumber batch)
+      : fault(fault), text(std::move(text)), batch(batch) {}
   LogFault fault;
   std::string text;
+  BatchNumber batch;  // the one that is wrong or missing
 };
 std::optional<FoundFault> judgeBatch(const LogPosition& position, const HistoryId& history,
                                      const Batch& batch);
@@ -64,6 +69,8 @@ class LogReader {
   kj::Promise<ReadBatch> waitNext(kj::Timer& timer);
 
   const LogPosition& position() const { return position_; }
+  // Called with what is wrong, right before an exception says so.
+  void onFault(std::function<void(const FoundFault&)> handler) { onFault_ = std::move(handler); }
 
   // Proves that `position`'s batch is in ZooKeeper with the chain hash we have, and that the
   // history is ours; throws FAILED with LOST_SUFFIX, TRIMMED or HISTORY_DIFFERS otherwise. It asks
@@ -89,6 +96,7 @@ class LogReader {
   Co<void> judgeMissing(MultiResult present);
   Co<void> requireStart();
   Co<BatchNumber> currentBatch();
+  [[noreturn]] void fail(FoundFault fault);
   Co<bool> compareHistory();
   Co<bool> compareChain();
   kj::Promise<GetResult> takeAhead();
@@ -99,6 +107,7 @@ class LogReader {
   Paths paths_;
   HistoryId history_;
   LogPosition position_;
+  std::function<void(const FoundFault&)> onFault_;
   // While there is much to read, gets for the batches from `aheadFirst_` on are sent before they
   // are asked for.
   std::deque<kj::Promise<GetResult>> ahead_;

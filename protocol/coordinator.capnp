@@ -34,6 +34,13 @@ struct ServerInfo {
   fencedAttempts @12 :UInt64;       # appends, checks, orders and answers given up or refused: epoch or session over
   wrongGuesses @13 :UInt64;         # leaders that this process took for dead and that lived
   schemaLevelMax @14 :UInt32;       # this binary understands all levels up to it; 0: it is older than the field, 1
+  alarms @15 :List(Alarm);          # that are not over
+  cutOffMs @16 :UInt64;             # since when it has no session with the coordination service; 0: it has one
+}
+
+struct Alarm {
+  name @0 :Text;                    # "zookeeper_empty"
+  text @1 :Text;                    # what happened, what is held here, what to do next
 }
 
 struct CallHeader {

@@ -11,6 +11,10 @@ interface Peer {                    # for role coordinator only
   heartbeat @0 () -> (state :PeerState);
   # Whether the coordinator asked suspects this leader too: silent, or cut off from the coordination service.
   suspects @1 (leader :Leader) -> (suspects :Bool);
+  # Batches as the log holds or held them, verified, of the newest that the one asked keeps; none where it keeps none.
+  batches @2 (from :UInt64, countMax :UInt32) -> (batches :List(Data));
+  # The record of that batch was found damaged or missing: whoever leads looks at it now.
+  damaged @3 (batch :UInt64);
 }
 
 struct PeerState {
@@ -20,6 +24,15 @@ struct PeerState {
   serving @3 :Bool;                 # as leader of that epoch
   checkAgeMs @4 :UInt32;            # since its last committed check of the epoch was sent; only while serving
   connected @5 :Bool;               # its session of the coordination service is
+  position @6 :Position;            # of the newest batch that it has committed and stored
+}
+
+struct Position {
+  history @0 :Types.HistoryId;
+  batch @1 :UInt64;                 # 0: none
+  index @2 :UInt64;                 # of its last command
+  chain @3 :Types.Guid;             # after it
+  epoch @4 :UInt64;                 # of its leader
 }
 
 struct Leader {

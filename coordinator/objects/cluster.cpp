@@ -24,6 +24,8 @@ Json idsOf(const std::vector<CoordinatorId>& coordinators) {
 }
 
 Json coordinatorObject(const CoordinatorView& one) {
+  Json alarms = Json::array();
+  for (const auto& [name, text] : one.alarms) alarms.push_back({{"name", name}, {"text", text}});
   return {{"id", one.id.value},
           {"stage", one.stage},
           {"applied_index", one.appliedIndex.value},
@@ -32,7 +34,8 @@ Json coordinatorObject(const CoordinatorView& one) {
           {"wrong_guesses", one.wrongGuesses},
           {"schema_level_max", one.reachable ? Json(one.schemaLevelMax) : Json()},
           {"address", one.address},
-          {"reachable", one.reachable}};
+          {"reachable", one.reachable},
+          {"alarms", std::move(alarms)}};
 }
 
 }  // namespace

@@ -21,6 +21,7 @@ struct CoordinatorView {
   std::string address;
   bool reachable = false;
   uint32_t schemaLevelMax = 0;  // it understands all levels up to this one
+  std::vector<std::pair<std::string, std::string>> alarms = {};  // name and text
 };
 
 struct ClusterFacts {

@@ -60,6 +60,8 @@ const std::map<std::string, Roles> EXPECTED = {
     {"Gate.follow", Roles(std::begin(ALL_ROLES), std::end(ALL_ROLES))},
     {"Peer.heartbeat", {Role::COORDINATOR}},
     {"Peer.suspects", {Role::COORDINATOR}},
+    {"Peer.batches", {Role::COORDINATOR}},
+    {"Peer.damaged", {Role::COORDINATOR}},
     {"ClusterApi.plan", HUMANS},
     {"ClusterApi.apply", CHANGERS},
     {"ClusterApi.delete", CHANGERS},

@@ -251,6 +251,75 @@ TEST_F(DriverTest, aStateHashRidesInTheLogAndAFollowerThatDiffersStops) {
   EXPECT_ANY_THROW(hashOfFollower());
 }
 
+// As if one record of the store had been changed behind the coordinator's back.
+void damageOneRecord(MemoryDisk& disk) {
+  for (auto& [key, value] : disk.content.records) {
+    if (key.find("node") == std::string::npos) continue;
+    size_t at = value.find("127.0.0.1");
+    if (at == std::string::npos) continue;
+    value[at] = '9';
+    return;
+  }
+  FAIL() << "no record of a node to damage";
+}
+
+TEST_F(DriverTest, aDifferingFollowerSaysSoDropsItsStateAndMakesItAnew) {
+  for (uint64_t i = 0; i < 3; i++) registeredNode("gpu" + std::to_string(i));
+  Host another(log);
+  for (const auto& read : log.batches) another.follower.take(read);
+  size_t taken = log.batches.size();
+  damageOneRecord(another.disk);
+  Follower restarted(another.store, another.facts, another.logger);
+  restarted.open(CLUSTER, log.history);
+  for (uint64_t i = 3; i <= STATE_HASH_EVERY; i++) registeredNode("gpu" + std::to_string(i));
+  auto readOn = [&] {
+    for (size_t i = taken; i < log.batches.size(); i++) restarted.take(log.batches[i]);
+  };
+  EXPECT_ANY_THROW(readOn());
+  ASSERT_TRUE(restarted.damage());
+  EXPECT_NE(restarted.damage()->find("at index"), std::string::npos) << *restarted.damage();
+  EXPECT_TRUE(another.facts.rebuilding);
+
+  restarted.rebuild();
+  EXPECT_FALSE(restarted.damage());
+  EXPECT_EQ(restarted.position(), LogPosition{});
+  for (const auto& read : log.batches) restarted.take(read);
+  EXPECT_EQ(restarted.state().hash(), driver.state().hash());
+  EXPECT_EQ(another.facts.rebuilds, 1u);
+  EXPECT_TRUE(another.facts.alarms.active().empty());
+}
+
+TEST_F(DriverTest, aRecordThatIsNoneIsDamageToo) {
+  registeredNode("gpu01");
+  Host another(log);
+  another.follower.take(log.batches[0]);
+  another.disk.content.records.begin()->second = "no record";
+  Follower restarted(another.store, another.facts, another.logger);
+  EXPECT_ANY_THROW(restarted.open(CLUSTER, log.history));
+  ASSERT_TRUE(restarted.damage());
+  restarted.rebuild();
+  restarted.take(log.batches[0]);
+  EXPECT_EQ(restarted.state().hash(), driver.state().hash());
+}
+
+// Nobody rebuilds for ever: where a replay of the whole log comes to another state than the log
+// says, the leader that said so is wrong.
+TEST_F(DriverTest, whatAReplayContradictsIsTheLeadersFault) {
+  for (uint64_t i = 0; i <= 2 * STATE_HASH_EVERY; i++) registeredNode("gpu" + std::to_string(i));
+  for (auto& read : log.batches) {
+    if (read.batch.stateHash) read.batch.stateHash->value.low ^= 1;
+  }
+  Host another(log);
+  auto readAll = [&] {
+    for (const auto& read : log.batches) another.follower.take(read);
+  };
+  EXPECT_ANY_THROW(readAll());
+  another.follower.rebuild();
+  readAll();
+  EXPECT_EQ(another.follower.state().hash(), driver.state().hash());
+  EXPECT_TRUE(another.facts.alarms.active().contains(AlarmKind::LEADER_DIVERGED));
+}
+
 TEST_F(DriverTest, aFollowerStopsAtACommandThatItDoesNotKnow) {
   registeredNode("gpu01");
   Host another(log);

@@ -43,6 +43,9 @@ void Checkers::checkCoordinator(CoordinatorMachine& machine) {
       cluster_.world().violated("no coordinator stops by itself",
                                 machine.name + ": " + facts.alarm);
     }
+    for (const auto& [kind, text] : facts.alarms.active()) {
+      cluster_.world().violated("no coordinator raises an alarm", machine.name + ": " + text);
+    }
     if (facts.rejectedCommands > 0) {
       cluster_.world().violated("what a leader accepts can be applied",
                                 machine.name + " applied a command and rejected it");

@@ -1,8 +1,9 @@
-"""ZooKeeper's wire protocol, as much of it as it takes to look at a tree with and without its password."""
+"""ZooKeeper's wire protocol, as much of it as it takes to look at a tree, and to damage it, with and without its password."""
 import socket
 import struct
 
-GET_DATA, GET_ACL, GET_CHILDREN, SET_AUTH, CLOSE = 4, 6, 8, 100, -11
+DELETE, GET_DATA, SET_DATA, GET_ACL, GET_CHILDREN, SET_AUTH, CLOSE = 2, 4, 5, 6, 8, 100, -11
+ANY_VERSION = struct.pack(">i", -1)
 AUTH_XID = -4
 NO_AUTH = -102
 SESSION_MS = 10_000
@@ -48,6 +49,16 @@ class ZooKeeper:
         error, body = self._ask(GET_DATA, path, watch=True)
         return error, body[4:4 + struct.unpack(">i", body[:4])[0]] if error == 0 else b""
 
+    def set(self, path, data):
+        self._change(SET_DATA, path, _buffer(data) + ANY_VERSION)
+
+    def delete(self, path):
+        self._change(DELETE, path, ANY_VERSION)
+
+    def _change(self, operation, path, more):
+        error, _ = self._exchange(operation, path, more)
+        assert error == 0, f"ZooKeeper does not change {path}: error {error}"
+
     def tree(self, path):
         """A node and all below it. One that goes meanwhile is left out."""
         error, names = self.children(path)
@@ -57,8 +68,12 @@ class ZooKeeper:
             yield from self.tree(f"{path.rstrip('/')}/{name}")
 
     def _ask(self, operation, path, watch):
+        return self._exchange(operation, path, b"\0" if watch else b"")
+
+    def _exchange(self, operation, path, more):
+        """(error, body) of a request: its path, then `more`."""
         self.xid += 1
-        self._send(struct.pack(">ii", self.xid, operation) + _buffer(path.encode()) + (b"\0" if watch else b""))
+        self._send(struct.pack(">ii", self.xid, operation) + _buffer(path.encode()) + more)
         while True:
             answer = self._receive()
             xid, _, error = struct.unpack(">iqi", answer[:16])
