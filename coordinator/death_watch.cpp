@@ -1,6 +1,7 @@
 #include "coordinator/death_watch.h"
 
 #include "base/kj_time.h"
+#include "base/planted_bug.h"
 
 #include <algorithm>
 
@@ -186,6 +187,7 @@ Co<void> DeathWatch::confirm(LeaderInLine leader) {
   if (able && suspicionOf(leader) != Suspicion::NONE) {
     size_t agreeing = co_await askPeers(leader);
     Suspicion suspicion = suspicionOf(leader);
+    if (MUSTER_PLANTED_BUG(SILENCE_JUDGED_ALONE)) agreeing = parts_.settings.peers.size();
     bool agreed = failover::isMajority(agreeing, parts_.settings.peers.size());
     if (suspicion != Suspicion::NONE && leader_ == leader) {
       if (agreed) {

@@ -1,5 +1,6 @@
 #include "coordinator/driver.h"
 
+#include "base/planted_bug.h"
 #include "protocol/codec.h"
 
 #include <kj/debug.h>
@@ -77,9 +78,7 @@ kj::Promise<Result<Outcome>> Driver::submit(Request request) {
   const Outcome* outcome = state().findOutcome(request.id);
   KJ_ASSERT(outcome != nullptr, "apply kept no outcome of a request", index->value);
   Result<Outcome> answer = *outcome;
-#ifdef MUSTER_PLANTED_BUG_EARLY_ANSWER
-  return answer;
-#endif
+  if (MUSTER_PLANTED_BUG(EARLY_ANSWER)) return answer;
   return committed(*index).then([answer = kj::mv(answer)]() mutable { return kj::mv(answer); });
 }
 
@@ -98,10 +97,7 @@ Result<LogIndex> Driver::propose(CommandBody body, const std::string& principal)
 kj::Promise<void> Driver::mayLeave(ReadMode mode) {
   KJ_IF_MAYBE (why, ended_) return kj::cp(*why);
   auto restsOn = committed(state().applied);
-#ifdef MUSTER_PLANTED_BUG_NO_READ_BARRIER
-  return restsOn;
-#endif
-  if (mode == ReadMode::COMMITTED) return restsOn;
+  if (mode == ReadMode::COMMITTED || MUSTER_PLANTED_BUG(NO_READ_BARRIER)) return restsOn;
   auto both = kj::heapArrayBuilder<kj::Promise<void>>(2);
   both.add(kj::mv(restsOn));
   both.add(parts_.leadership.barrier());
@@ -168,6 +164,9 @@ void Driver::store(const Batch& batch, const LogPosition& position) {
     inFlight_.pop_front();
     changes.add(std::move(next.applied));
     if (next.audit) changes.audit(std::move(*next.audit));
+  }
+  if (MUSTER_PLANTED_BUG(STORE_OF_MEMORY)) {
+    for (const InFlight& other : inFlight_) changes.add(Applied(other.applied));
   }
   StoreBatch write = changes.take(position);
   write.bytes = encodeBatch(batch);

@@ -1,5 +1,6 @@
 #include "coordinator/follower.h"
 
+#include "base/planted_bug.h"
 #include "coordinator/core/core.h"
 #include "coordinator/driver.h"
 #include "protocol/codec.h"
@@ -79,6 +80,10 @@ State& Follower::lend() {
 void Follower::takeBack() {
   if (!lent_) return;
   StoreMeta meta = *store_.meta();
+  if (MUSTER_PLANTED_BUG(MEMORY_KEPT)) {
+    lent_ = false;
+    position_ = meta.applied;
+  }
   open(meta.cluster, meta.history);
 }
 

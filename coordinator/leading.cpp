@@ -1,5 +1,6 @@
 #include "coordinator/leading.h"
 
+#include "base/planted_bug.h"
 #include "coordinator/schema_raiser.h"
 
 #include <kj/debug.h>
@@ -120,8 +121,22 @@ const Observed* Leading::observed() const {
 
 Duration Leading::extendLease(const NodeName& node) {
   if (!serving_) return {};
-  return service_->keeper.extendLease(
-      node, parts_.clusterClock.at(leadership_->lastCommittedCheckSent()));
+  Instant proven = parts_.clusterClock.at(leadership_->lastCommittedCheckSent());
+  if (MUSTER_PLANTED_BUG(LEASE_UNCHECKED)) proven = parts_.clusterClock.now();
+  Duration remaining = service_->keeper.extendLease(node, proven);
+  return isReadyForSure(node) ? remaining : Duration{};
+}
+
+// A node that the log calls unreachable is granted what was left of its lease then, by whoever
+// leads next; so it gets no more until the log says, committed, that it is back.
+bool Leading::isReadyForSure(const NodeName& node) {
+  const NodeState* known = driver_.state().findNode(node);
+  if (known == nullptr || known->reachability != NodePhase::READY) {
+    readySince_.erase(node);
+    return false;
+  }
+  LogIndex since = readySince_.try_emplace(node, driver_.state().applied).first->second;
+  return parts_.facts.committedIndex >= since;
 }
 
 }  // namespace muster::coordinator

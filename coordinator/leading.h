@@ -15,6 +15,7 @@
 
 #include <kj/async.h>
 
+#include <map>
 #include <string>
 
 namespace muster::coordinator {
@@ -63,12 +64,14 @@ class Leading {
   void logTakeover() const;
   void over(const failover::LeadershipEnded& ended);
   void handOverDone(bool done);
+  bool isReadyForSure(const NodeName& node);
 
   Parts parts_;
   kj::Own<failover::Leadership> leadership_;
   std::string reason_;
   Driver driver_;
   bool serving_ = false;
+  std::map<NodeName, LogIndex> readySince_;  // no later than this index, while it lasts
   kj::PromiseFulfillerPair<failover::LeadershipEnded> resigned_;
   kj::Maybe<kj::Own<kj::PromiseFulfiller<bool>>> handOver_;
   kj::Own<Service> service_;

@@ -1,5 +1,6 @@
 #include "coordinator/observed_keeper.h"
 
+#include "base/planted_bug.h"
 #include "coordinator/core/time_math.h"
 
 #include <algorithm>
@@ -101,7 +102,8 @@ void ObservedKeeper::take(const NodeName& node, const Attachment& attachment) {
   observed.reported = attachment.obeyed;
   observed.obeyed =
       attachment.obeyed;  // of this incarnation's own store; may be lower than what we sent before
-  observed.sent = {};     // what was sent over the older connection may never have arrived
+  // What was sent over the older connection may never have arrived.
+  if (!MUSTER_PLANTED_BUG(ORDER_LOST)) observed.sent = {};
 }
 
 }  // namespace muster::coordinator

@@ -1,6 +1,7 @@
 #include "coordinator/session_role.h"
 
 #include "base/kj_time.h"
+#include "base/planted_bug.h"
 #include "coordinator/snapshot_restore.h"
 #include "failover/snapshot_reader.h"
 #include "protocol/codec.h"
@@ -106,10 +107,8 @@ Co<void> SessionRole::runCo() {
   facts().elections++;
   parts_.onView(elected.view);
   env().logger.info("elected", {{"epoch", elected.view.epoch}, {"reason", elected.reason}});
-#ifndef MUSTER_PLANTED_BUG_UNREAD_TAKEOVER
   // On the session that took over: nothing can be appended behind it but by us.
-  co_await readBeforeLeading(elected.view.version);
-#endif
+  if (!MUSTER_PLANTED_BUG(UNREAD_TAKEOVER)) co_await readBeforeLeading(elected.view.version);
   facts().stage = Stage::CAUGHT_UP;
   facts().takeover.caughtUp = env().clock.steadyNow();
   env().logger.info("caught up",
@@ -464,7 +463,9 @@ kj::Promise<kj::Maybe<ReadBatch>> SessionRole::nextBatch(LogReader& reader) {
 
 void SessionRole::take(ReadBatch read) {
   follower().take(read);
-  parts_.leading.clusterClock.atLeast(read.batch.leaderTime);
+  if (!MUSTER_PLANTED_BUG(TIME_GOES_BACK)) {
+    parts_.leading.clusterClock.atLeast(read.batch.leaderTime);
+  }
   parts_.onFresh();
   parts_.leading.onCommitted();
 }

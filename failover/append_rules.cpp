@@ -1,5 +1,7 @@
 #include "failover/append_rules.h"
 
+#include "base/planted_bug.h"
+
 namespace muster::failover {
 namespace {
 
@@ -17,12 +19,10 @@ size_t failedOp(const MultiResult& result) {
 std::vector<Op> appendOps(const Paths& paths, int32_t epochVersion, BatchNumber number,
                           const ByteString& bytes) {
   std::vector<Op> ops;
-#ifdef MUSTER_PLANTED_BUG_NO_EPOCH_CHECK
-  epochVersion = ANY_VERSION;
-#endif
+  if (MUSTER_PLANTED_BUG(NO_EPOCH_CHECK)) epochVersion = ANY_VERSION;
   ops.push_back(checkOp(paths.epoch(), epochVersion));
-  ops.push_back(
-      checkOp(number.value == 1 ? paths.log() : paths.batch(BatchNumber{number.value - 1})));
+  bool isFirst = number.value == 1 || MUSTER_PLANTED_BUG(NO_PREDECESSOR_CHECK);
+  ops.push_back(checkOp(isFirst ? paths.log() : paths.batch(BatchNumber{number.value - 1})));
   ops.push_back(createOp(paths.batch(number), bytes));
   return ops;
 }
@@ -48,6 +48,8 @@ AppendOutcome judgeAppend(const MultiResult& result) {
     case ZkCode::NO_AUTH:
       return AppendOutcome::STORE_FAULT;
     case ZkCode::CONNECTION_LOSS:
+      if (MUSTER_PLANTED_BUG(UNKNOWN_IS_COMMITTED)) return AppendOutcome::COMMITTED;
+      return AppendOutcome::UNKNOWN;
     case ZkCode::NOT_EMPTY:
     case ZkCode::NOT_REACHED:
     case ZkCode::OTHER:

@@ -1,6 +1,7 @@
 // One coordinator's part in the election. A single loop looks at everything anew, acts on what it
 // saw, and waits for a reason to look again: a watch, the session, or five seconds. Watches are
 // only reasons, never facts.
+#include "base/planted_bug.h"
 #include "base/tasks.h"
 #include "failover/election.h"
 #include "failover/election_rules.h"
@@ -193,6 +194,7 @@ kj::Promise<void> Contender::Impl::reasonToLook(Next next) {
   kick = kj::mv(paf.fulfiller);
   secondLook = false;
   kj::Promise<void> reason = timer.afterDelay(SECOND_LOOK).then([this] { secondLook = true; });
+  if (MUSTER_PLANTED_BUG(NO_SECOND_LOOK)) reason = kj::Promise<void>(kj::NEVER_DONE);
   reason = reason.exclusiveJoin(kj::mv(paf.promise)).exclusiveJoin(session.stateChanged());
   KJ_IF_MAYBE (due, turn) {
     reason = reason.exclusiveJoin(timer.atTime(*due));
@@ -387,7 +389,7 @@ Co<Contender::Impl::Next> Contender::Impl::confirmLeader(EpochView seen, Candida
   if (watched.code != ZkCode::OK) co_return Next::AGAIN;
   watches.push_back(kj::mv(watched.changed));
   if (leaderHandler && leaderTold != leader.guid) co_await tellLeader(seen, leader);
-  if (!secondLook) co_return Next::WAIT;
+  if (!secondLook || MUSTER_PLANTED_BUG(GHOSTS_BELIEVED)) co_return Next::WAIT;
   std::vector<Op> ops;
   ops.push_back(checkOp(paths.epoch(), seen.version));
   ops.push_back(checkOp(pathOf(leader.name)));

@@ -1,5 +1,7 @@
 #include "failover/election_rules.h"
 
+#include "base/planted_bug.h"
+
 #include <algorithm>
 #include <charconv>
 #include <tuple>
@@ -96,11 +98,8 @@ EpochView nextEpoch(const EpochView& before, const CandidateInfo& leader, int64_
 std::vector<Op> takeoverOps(const Paths& paths, const EpochView& before, const ByteString& ours,
                             const std::string& ownCandidate, const std::string& oldCandidate) {
   std::vector<Op> ops;
-#ifdef MUSTER_PLANTED_BUG_UNCHECKED_TAKEOVER
-  ops.push_back(setOp(paths.epoch(), ours, ANY_VERSION));
-#else
-  ops.push_back(setOp(paths.epoch(), ours, before.version));
-#endif
+  bool unchecked = MUSTER_PLANTED_BUG(UNCHECKED_TAKEOVER);
+  ops.push_back(setOp(paths.epoch(), ours, unchecked ? ANY_VERSION : before.version));
   if (!oldCandidate.empty()) ops.push_back(removeOp(oldCandidate));
   ops.push_back(checkOp(ownCandidate));
   return ops;

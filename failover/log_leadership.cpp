@@ -1,5 +1,6 @@
 #include "failover/log_leadership.h"
 
+#include "base/planted_bug.h"
 #include "failover/session_wait.h"
 #include "protocol/codec.h"
 
@@ -246,6 +247,8 @@ kj::Promise<void> LogLeadership::barrier() {
     fencedAttempts_++;
     return outcomeUnknown();
   }
+  bool isFresh = clock_.steadyNow() - lastCommittedCheckSent_ < 1_s;
+  if (MUSTER_PLANTED_BUG(READ_BY_LEASE) && isFresh) return kj::READY_NOW;
   auto paf = kj::newPromiseAndFulfiller<void>();
   barriers_.push_back(kj::mv(paf.fulfiller));
   schedulePump();
@@ -323,6 +326,10 @@ Co<void> LogLeadership::watchSession() {
 void LogLeadership::onView(const EpochView& view) {
   bool newer = view.history != view_.history || view.epoch > view_.epoch;
   if (over_ || !newer) return;
+  if (MUSTER_PLANTED_BUG(EPOCH_READ_AGAIN)) {
+    view_.version = view.version;
+    return;
+  }
   if (!successorGuid_.isNull() && view.leaderGuid == successorGuid_) {
     return end(LeadershipEnd::HANDED_OVER, "handed over to " + view.leader.value);
   }

@@ -1,5 +1,6 @@
 #include "failover/log_reader.h"
 
+#include "base/planted_bug.h"
 #include "failover/records.h"
 #include "failover/session_wait.h"
 #include "failover/snapshot_reader.h"
@@ -201,6 +202,12 @@ Co<void> LogReader::verifyCo() {
   for (;;) {
     co_await whenConnected(session_);
     uint64_t changes = stateChanges_;
+    if (MUSTER_PLANTED_BUG(ABSENCE_BY_READ) && position_.batch.value > 0) {
+      GetResult read = co_await session_.get(paths_.batch(position_.batch));
+      if (read.code == ZkCode::NO_NODE) {
+        throwFault(LogFault::LOST_SUFFIX, paths_.batch(position_.batch) + " is gone");
+      }
+    }
     // A write first: it proves absence too, and brings this session's server up to date for the
     // reads.
     std::vector<Op> ops(1, checkOp(paths_.epoch()));

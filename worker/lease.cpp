@@ -1,11 +1,15 @@
 #include "worker/lease.h"
 
+#include "base/planted_bug.h"
+
 namespace muster::worker {
 
 bool Lease::take(SteadyTime sentAt, const HeartbeatAnswer& answer, const FencingToken& highest) {
   if (!answer.leading || answer.token < highest) return false;
   if (answer.leaseRemaining.nanos <= 0) return true;
-  SteadyTime end = sentAt + answer.leaseRemaining / 5 * 4;
+  Duration counted = answer.leaseRemaining / 5 * 4;
+  if (MUSTER_PLANTED_BUG(LEASE_TOO_LONG)) counted = answer.leaseRemaining / 5 * 7;
+  SteadyTime end = sentAt + counted;
   if (!end_ || *end_ < end) end_ = end;
   return true;
 }

@@ -1,5 +1,7 @@
 #include "worker/order_gate.h"
 
+#include "base/planted_bug.h"
+
 #include <algorithm>
 
 namespace muster::worker {
@@ -25,9 +27,7 @@ Result<OrderVerdict> judgeOrder(const OrderFence& fence, const Order& order) {
     return stale("the order is for incarnation " + toText(order.agent) + " of the agent, this is " +
                  toText(fence.own));
   }
-#ifdef MUSTER_PLANTED_BUG_NO_STALE_ORDER
-  return OrderVerdict::TAKE;
-#endif
+  if (MUSTER_PLANTED_BUG(NO_STALE_ORDER)) return OrderVerdict::TAKE;
   if (stamp.token < fence.token) {
     return stale("the order is of " + describe(stamp) + ", the agent has seen " +
                  toText(fence.token));

@@ -1,3 +1,4 @@
+#include "base/planted_bug.h"
 #include "coordinator/core/apply_topics.h"
 #include "coordinator/core/phase_rules.h"
 #include "coordinator/core/reservations.h"
@@ -52,7 +53,8 @@ void applyBody(Change& change, const RankProgressed& body) {
   bool meetsElsewhere = body.rank.rank.value == 0 && rank.rendezvous != body.rendezvous;
   takeReport(change, rank, body);
   change.touch(body.rank);
-  if (meetsElsewhere) noteOrders(change, replica.current->placement);
+  if (meetsElsewhere && !MUSTER_PLANTED_BUG(RENDEZVOUS_UNTOLD))
+    noteOrders(change, replica.current->placement);
   if (failedNow) addFailure(change, deployment, *replica.current, body);
   bool leaving = deployment.deleting || body.rank.replica.value >= deployment.spec.replicas;
   if (leaving) return;
@@ -77,7 +79,7 @@ void applyBody(Change& change, const RanksReleased& body) {
     deployments.insert(ref.deployment);
     ++released;
   }
-  noteCapacity(change);
+  if (!MUSTER_PLANTED_BUG(CAPACITY_UNTOLD)) noteCapacity(change);
   change.addEvent(Severity::INFO, "Released", nodeObject(body.node), "",
                   std::to_string(released) + (released == 1 ? " old rank" : " old ranks") +
                       " stopped, devices are free");

@@ -1,3 +1,4 @@
+#include "base/planted_bug.h"
 #include "coordinator/core/apply_topics.h"
 #include "coordinator/core/limits.h"
 #include "coordinator/core/phase_rules.h"
@@ -124,7 +125,7 @@ void applyBody(Change& change, const ReplicaPlaced& body) {
   DeploymentState& deployment = change.state.deployments.at(body.deployment);
   ReplicaState& replica = deployment.replicas.at(body.replica);
   GenerationRef ref{body.deployment, body.replica, body.generation};
-  deployment.nextGeneration = body.generation.next();
+  if (!MUSTER_PLANTED_BUG(GENERATION_REUSED)) deployment.nextGeneration = body.generation.next();
   replica.current = newGeneration(change, deployment, body);
   replica.verdicts.clear();
   replica.fixes.clear();

@@ -1,3 +1,4 @@
+#include "base/planted_bug.h"
 #include "coordinator/core/check.h"
 #include "coordinator/core/hints.h"
 #include "coordinator/core/limits.h"
@@ -68,7 +69,7 @@ std::optional<Refusal> checkNodeCommand(const State& state, const NodeDrained& b
   if (node.drain != DrainStage::DRAINING) {
     return Refusal{RefusalCode::INVALID_VALUE, "node " + body.node.value + " is not draining"};
   }
-  bool empty = !state.reservations.contains(body.node);
+  bool empty = !state.reservations.contains(body.node) || MUSTER_PLANTED_BUG(DRAINED_TOO_EARLY);
   bool gone = node.reachability == NodePhase::LOST && !hasCurrentRanks(state, body.node);
   if (empty || gone) return std::nullopt;
   return Refusal{RefusalCode::DISRUPTION_BLOCKED,
@@ -76,6 +77,7 @@ std::optional<Refusal> checkNodeCommand(const State& state, const NodeDrained& b
 }
 
 size_t lostWithoutWord(const State& state) {
+  if (MUSTER_PLANTED_BUG(LOSS_WITHOUT_BOUND)) return 0;
   return static_cast<size_t>(std::ranges::count_if(state.nodes, [](const auto& entry) {
     return entry.second.reachability == NodePhase::LOST && !entry.second.cordon;
   }));

@@ -1,3 +1,4 @@
+#include "base/planted_bug.h"
 #include "coordinator/core/check.h"
 #include "coordinator/core/cluster_view.h"
 #include "coordinator/core/core.h"
@@ -56,14 +57,17 @@ std::optional<Refusal> checkFits(const State& state, const DeploymentSpec& spec)
 
 Result<Decision> decide(const State& state, const Request& request, Instant now, WallTime wallNow) {
   now = std::max(now, state.clusterTime);
-#ifndef MUSTER_PLANTED_BUG_NO_OUTCOME_LOOKUP
-  if (!request.id.guid.isNull()) {
+  if (!request.id.guid.isNull() && !MUSTER_PLANTED_BUG(NO_OUTCOME_LOOKUP)) {
     if (const Outcome* earlier = state.findOutcome(request.id)) {
       return Decision{.command = std::nullopt, .earlier = *earlier};
     }
   }
-#endif
-  if (auto refusal = checkAge(request.id, now)) return *refusal;
+  Instant judgedAt = now;
+  if (MUSTER_PLANTED_BUG(WALL_CLOCK_EXPIRY) && !state.nodes.empty()) {
+    const NodeState& node = state.nodes.begin()->second;
+    judgedAt = node.since + Duration{(wallNow.unixMs - node.sinceWall.unixMs) * 1'000'000};
+  }
+  if (auto refusal = checkAge(request.id, judgedAt)) return *refusal;
   Command command{.schemaVersion = state.schemaLevel,
                   .principal = request.principal,
                   .request = request.id,

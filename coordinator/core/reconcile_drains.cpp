@@ -1,3 +1,4 @@
+#include "base/planted_bug.h"
 #include "coordinator/core/change.h"
 #include "coordinator/core/check.h"
 #include "coordinator/core/cluster_view.h"
@@ -39,6 +40,7 @@ DrainStep stepOf(const State& state, const sharding::ClusterView& view, const Ge
   if (forced) return step;
   std::string name;
   const ReplicaState* other = notServing(deployment, ref.replica, name);
+  if (MUSTER_PLANTED_BUG(DRAIN_BELOW_MINIMUM)) other = nullptr;
   if (replica.phase == ReplicaPhase::READY && other != nullptr) {
     step.blockedBy = name + " is " + std::string(toText(other->phase)) +
                      ", and all others must serve while one moves";
@@ -97,6 +99,7 @@ std::vector<DrainStep> drainSteps(const State& state, const NodeName& node) {
 }
 
 void reconcileDrains(Look& look) {
+  if (MUSTER_PLANTED_BUG(FORGOTTEN_DRAIN) && look.observed.token.epoch.value > 2) return;
   for (const auto& [name, node] : look.state.nodes) {
     if (node.drain == DrainStage::DRAINING) drainNode(look, name, node);
   }

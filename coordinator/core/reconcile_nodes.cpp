@@ -1,5 +1,6 @@
 // Which nodes are there. Death is a guess: it costs a restart of replicas, so few nodes are
 // declared lost at a time.
+#include "base/planted_bug.h"
 #include "coordinator/core/check.h"
 #include "coordinator/core/reconcile_topics.h"
 #include "coordinator/core/time_math.h"
@@ -22,7 +23,8 @@ struct Absence {
 };
 
 Absence brokenConnection(const Look& look, const NodeName& name, const ObservedNode& seen) {
-  Instant moveAt = later(*seen.brokenSince, BROKEN_GRACE);
+  Duration grace = MUSTER_PLANTED_BUG(NO_GRACE) ? Duration{} : BROKEN_GRACE;
+  Instant moveAt = later(*seen.brokenSince, grace);
   return {.node = name,
           .moveAt = moveAt,
           .lostAt = std::max(moveAt, seen.leaseEnd),
@@ -37,7 +39,7 @@ Absence notAttached(const Look& look, const NodeName& name, const NodeState& nod
   Instant since = look.observed.leadingSince;
   if (node.reachability == NodePhase::LOST) return {name, since, since, true, {}, node.why};
   if (node.reachability != NodePhase::UNREACHABLE) {
-    Instant end = later(since, TAKEOVER_LEASE);
+    Instant end = later(since, MUSTER_PLANTED_BUG(NO_TAKEOVER_GRANT) ? Duration{} : TAKEOVER_LEASE);
     return {name, end, end, false, {}, "its agent did not attach to the new leader"};
   }
   Duration remaining = std::clamp(node.suspectRemaining, BROKEN_GRACE, TAKEOVER_LEASE);

@@ -1,5 +1,6 @@
 // Generations that have to end: surplus, failed, on a node given up, on a device that is gone,
 // late, or outdated.
+#include "base/planted_bug.h"
 #include "coordinator/core/phase_rules.h"
 #include "coordinator/core/reconcile_topics.h"
 #include "coordinator/core/time_math.h"
@@ -98,7 +99,8 @@ void replaceOutdated(Look& look, const DeploymentState& deployment) {
     GenerationRef ref{deployment.uid, number, replica.current->generation};
     if (look.retiring.contains(ref)) continue;
     bool serves = replica.phase == ReplicaPhase::READY;
-    if (serves && unavailable(look, deployment) > 0) continue;
+    bool gap = unavailable(look, deployment) > 0 && !MUSTER_PLANTED_BUG(ROLL_ALL_AT_ONCE);
+    if (serves && gap) continue;
     look.retire(ref, Reason::NONE,
                 "replaced by revision " + std::to_string(deployment.templateRevision.value));
   }

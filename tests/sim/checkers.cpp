@@ -1,5 +1,9 @@
 #include "tests/sim/checkers.h"
 
+#include "coordinator/core/drain.h"
+#include "failover/death_rules.h"
+#include "tests/sim/process.h"
+
 #include <algorithm>
 
 namespace muster::sim {
@@ -9,13 +13,18 @@ using coordinator::DeploymentState;
 using coordinator::ReplicaState;
 
 constexpr const char* ACKNOWLEDGED = "what was acknowledged is in the log";
+constexpr Duration OUTCOME_KEPT_AT_LEAST = 8_min;  // clocks differ by up to a tenth
 constexpr const char* EQUAL = "equal states at equal index";
 
 std::string number(uint64_t value) { return std::to_string(value); }
 
 }  // namespace
 
-Checkers::Checkers(Cluster& cluster) : cluster_(cluster), log_(cluster.world(), Cluster::NAME) {
+Checkers::Checkers(Cluster& cluster)
+    : cluster_(cluster), log_(cluster.world(), Cluster::NAME), deeds_(cluster), leases_(cluster) {
+  log_.onCommand([this](const coordinator::State& before, const Command& command) {
+    deeds_.committed(before, command);
+  });
   cluster.zookeeper().onCommitted([this](const Transaction& t) { log_.committed(t); });
   cluster.world().onStep([this](Host* host) { afterStep(host); });
 }
@@ -39,7 +48,7 @@ void Checkers::checkCoordinator(CoordinatorMachine& machine) {
   checkDisk(machine);
   KJ_IF_MAYBE (running, cluster_.coordinatorOn(machine)) {
     const auto& facts = running->facts();
-    if (!facts.alarm.empty()) {
+    if (!facts.alarm.empty() && !machine.disk.full) {
       cluster_.world().violated("no coordinator stops by itself",
                                 machine.name + ": " + facts.alarm);
     }
@@ -51,7 +60,11 @@ void Checkers::checkCoordinator(CoordinatorMachine& machine) {
                                 machine.name + " applied a command and rejected it");
     }
     checkState(machine, running->state(), facts.committedIndex);
-    if (facts.stage == Stage::SERVING) checkLeader(machine, running->state().epoch);
+    if (facts.stage == Stage::SERVING) {
+      checkLeader(machine, running->state().epoch);
+      if (running->age() > failover::CHECK_AGE_MAX * 4 / 5) deeds_.stalled(machine.name);
+      if (running->state().epoch == log_.state().epoch) leases_.look(*running, deeds_);
+    }
   }
 }
 
@@ -134,13 +147,18 @@ void Checkers::answered(const RequestId& request, LogIndex index) {
   }
 }
 
-void Checkers::refused(const RequestId& request, const std::string& text) {
+void Checkers::refused(const RequestId& request, Duration age, const Refusal& refusal) {
+  if (refusal.code == RefusalCode::REQUEST_TOO_OLD && age < OUTCOME_KEPT_AT_LEAST) {
+    cluster_.world().violated(
+        "a request id is good for ten minutes",
+        "after " + number(static_cast<uint64_t>(age.millis())) + " ms: " + refusal.text);
+  }
   refused_.insert(request);
   LogIndex index = log_.indexOf(request);
   if (index.value > 0) {
     cluster_.world().violated("a refused request has no effect",
                               "request " + toText(request.guid) + " is in the log at " +
-                                  number(index.value) + " and was refused: " + text);
+                                  number(index.value) + " and was refused: " + refusal.text);
   }
 }
 
@@ -149,6 +167,18 @@ void Checkers::read(const std::string& coordinator, LogIndex index, LogIndex kno
   cluster_.world().violated("linearizable reads",
                             coordinator + " answered from index " + number(index.value) +
                                 " when index " + number(known.value) + " had been told before");
+}
+
+void Checkers::readStale(const std::string& coordinator, LogIndex index, LogIndex known) {
+  if (index < known) {
+    cluster_.world().violated("a client never goes back",
+                              coordinator + " answered from index " + number(index.value) +
+                                  " a client that had seen index " + number(known.value));
+  } else if (index > log_.lastIndex()) {
+    cluster_.world().violated(ACKNOWLEDGED, coordinator + " answered from index " +
+                                                number(index.value) + ", the log ends at " +
+                                                number(log_.lastIndex().value));
+  }
 }
 
 // ---- the end
@@ -160,6 +190,7 @@ std::string Checkers::unsettled() const {
   std::string why = unsettledCoordinators();
   if (why.empty()) why = unsettledDeployments();
   if (why.empty()) why = unsettledRanks();
+  if (why.empty()) why = unsettledDrains();
   return why;
 }
 
@@ -214,6 +245,20 @@ std::string Checkers::waitsWithoutNeed(const DeploymentState& deployment,
     size_t taken = used == log_.state().reservations.end() ? 0 : used->second.size();
     if (node.devices.size() - taken >= deployment.spec.gpus.value_or(1)) {
       return name + " waits (" + state.message + "), and " + node.name.value + " has room";
+    }
+  }
+  return "";
+}
+
+// A drain is done, or names what each of its replicas waits for.
+std::string Checkers::unsettledDrains() const {
+  const auto& state = log_.state();
+  for (const auto& [name, node] : state.nodes) {
+    if (node.drain != coordinator::DrainStage::DRAINING) continue;
+    auto steps = coordinator::drainSteps(state, name);
+    if (steps.empty()) return name.value + " is empty and not drained";
+    for (const auto& step : steps) {
+      if (step.blockedBy.empty()) return step.name + " stays on " + name.value + ", which drains";
     }
   }
   return "";

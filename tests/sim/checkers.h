@@ -3,6 +3,8 @@
 #pragma once
 
 #include "tests/sim/cluster.h"
+#include "tests/sim/deed_checker.h"
+#include "tests/sim/lease_checker.h"
 #include "tests/sim/log_checker.h"
 
 #include <map>
@@ -20,13 +22,15 @@ class Checkers {
 
   // An answer leaves a leader: the command is at `index` and committed.
   void answered(const RequestId& request, LogIndex index);
-  // A request was refused for good: it has no effect, now or later.
-  void refused(const RequestId& request, const std::string& text);
+  // A request that was made `age` ago was refused for good: it has no effect, now or later.
+  void refused(const RequestId& request, Duration age, const Refusal& refusal);
   // A client has heard of this index; what is asked from now on must show it.
   void heard(LogIndex index) { heard_ = std::max(heard_, index); }
   LogIndex heardOf() const { return heard_; }
   // A linearizable answer that shows the state at `index`, asked when `known` had been heard of.
   void read(const std::string& coordinator, LogIndex index, LogIndex known);
+  // A stale answer to a client that said it had seen `known`.
+  void readStale(const std::string& coordinator, LogIndex index, LogIndex known);
 
   // Why the cluster has not settled; empty when it has. For the end, when faults have stopped.
   std::string unsettled() const;
@@ -41,6 +45,7 @@ class Checkers {
   std::string unsettledCoordinators() const;
   std::string unsettledDeployments() const;
   std::string unsettledRanks() const;
+  std::string unsettledDrains() const;
   std::string waitsWithoutNeed(const coordinator::DeploymentState& deployment,
                                ReplicaNumber number) const;
 
@@ -53,6 +58,8 @@ class Checkers {
   Cluster& cluster_;
   LogChecker log_;
   LogIndex heard_;
+  DeedChecker deeds_;
+  LeaseChecker leases_;
   std::set<RequestId> refused_;
   std::map<Epoch, std::string> leaders_;
   std::map<std::string, Seen> seen_;

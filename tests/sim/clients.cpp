@@ -1,5 +1,6 @@
 #include "tests/sim/clients.h"
 
+#include "coordinator/api_reads.h"
 #include "coordinator/core/core.h"
 #include "tests/sim/process.h"
 #include "tests/support/builders.h"
@@ -54,6 +55,11 @@ void Client::next() {
     return;
   }
   if (oneIn(4)) return readOnce();
+  if (oneIn(6)) {
+    for (auto& machine : cluster_.coordinators()) {
+      if (machine->host.isUp() && oneIn(2)) readStale(*machine, lastIndex_);
+    }
+  }
   begin(drawBody());
 }
 
@@ -100,6 +106,7 @@ void Client::begin(CommandBody body) {
   }
   body_ = std::move(body);
   request_ = RequestId{random_.guid(), *now};
+  begunAt_ = cluster_.world().now();
   tryOnce();
 }
 
@@ -124,24 +131,26 @@ void Client::ask(CoordinatorMachine& machine, uint64_t attempt) {
   };
   KJ_IF_MAYBE (driver, machine.process->coordinator().driver()) {
     RequestId id = request_;
-    auto done = driver->submit({"operator/" + name_, id, *body_})
-                    .then(
-                        [this, attempt, id, retry](Result<coordinator::Outcome> result) {
-                          if (result) {
-                            checkers_.answered(id, result->index);
-                            cluster_.world().after(cluster_.network().delay(),
-                                                   [this, attempt, index = result->index] {
-                                                     answered(attempt, index);
-                                                   });
-                          } else if (mayTryAgain(result.refusal().code)) {
-                            retry();
-                          } else {
-                            checkers_.refused(id, result.refusal().text);
-                            cluster_.world().after(cluster_.network().delay(),
-                                                   [this, attempt] { refusedForGood(attempt); });
-                          }
-                        },
-                        [retry](kj::Exception&&) { retry(); });
+    auto done =
+        kj::evalNow([&] {
+          return driver->submit({"operator/" + name_, id, *body_});
+        })
+            .then(
+                [this, attempt, id, retry](Result<coordinator::Outcome> result) {
+                  if (result) {
+                    checkers_.answered(id, result->index);
+                    cluster_.world().after(
+                        cluster_.network().delay(),
+                        [this, attempt, index = result->index] { answered(attempt, index); });
+                  } else if (mayTryAgain(result.refusal().code)) {
+                    retry();
+                  } else if (attempt == attempt_) {  // later ones may end otherwise
+                    checkers_.refused(id, cluster_.world().now() - begunAt_, result.refusal());
+                    cluster_.world().after(cluster_.network().delay(),
+                                           [this, attempt] { refusedForGood(attempt); });
+                  }
+                },
+                [retry](kj::Exception&&) { retry(); });
     machine.process->add(kj::mv(done));
   } else {
     retry();
@@ -150,6 +159,7 @@ void Client::ask(CoordinatorMachine& machine, uint64_t attempt) {
 
 void Client::answered(uint64_t attempt, LogIndex index) {
   checkers_.heard(index);
+  lastIndex_ = std::max(lastIndex_, index);
   if (attempt != attempt_) return;  // a late answer to what was asked again
   attempt_++;
   counts_.accepted++;
@@ -197,6 +207,31 @@ void Client::readFrom(CoordinatorMachine& machine, LogIndex known) {
                       .then(kj::mv(took), [](kj::Exception&&) {});
       machine.process->add(kj::mv(done));
     }
+  });
+}
+
+// From whomever, with the last index seen: nothing from before it may come back.
+void Client::readStale(CoordinatorMachine& machine, LogIndex known) {
+  World& world = cluster_.world();
+  world.at(world.now() + cluster_.network().delay(), machine.host, [this, &machine, known] {
+    if (machine.process == nullptr) return;
+    coordinator::ApiCall call{"viewer/" + name_, RequestId{}, known};
+    coordinator::ReadCall how{true, LogIndex{}, Duration{}};
+    auto look = [](const coordinator::ObjectView&) -> Result<coordinator::Json> {
+      return coordinator::Json::object();
+    };
+    auto done = coordinator::readObject(machine.process->api(), call, how, look)
+                    .then(
+                        [this, &machine, known](Result<coordinator::Answer> answer) {
+                          if (!answer) return;
+                          LogIndex index = answer->index;
+                          checkers_.readStale(machine.name, index, known);
+                          cluster_.world().after(cluster_.network().delay(), [this, index] {
+                            lastIndex_ = std::max(lastIndex_, index);
+                          });
+                        },
+                        [](kj::Exception&&) {});
+    machine.process->add(kj::mv(done));
   });
 }
 

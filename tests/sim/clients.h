@@ -38,6 +38,7 @@ class Client {
   void again(uint64_t attempt);
   void readOnce();
   void readFrom(CoordinatorMachine& machine, LogIndex known);
+  void readStale(CoordinatorMachine& machine, LogIndex known);
   CommandBody drawBody();
   DeploymentSpec drawSpec();
   CoordinatorMachine& drawCoordinator();
@@ -53,7 +54,9 @@ class Client {
   std::vector<CommandBody> last_;  // newest first
   std::optional<CommandBody> body_;
   RequestId request_;
+  SteadyTime begunAt_;
   uint64_t attempt_ = 0;
+  LogIndex lastIndex_;    // the highest it has seen in an answer
   size_t favourite_ = 0;  // the coordinator that answered last
   Counts counts_;
 };

@@ -84,6 +84,18 @@ void Cluster::startWorker(WorkerMachine& machine) {
       [this, &machine]() -> kj::Own<Process> { return kj::heap<WorkerProcess>(*this, machine); });
 }
 
+void Cluster::restartSoon(CoordinatorMachine& machine) {
+  world_.note(machine.name + " stopped by itself");
+  uint32_t boot = machine.host.boot();
+  world_.after(1_ms, [&machine, boot] {
+    if (machine.host.boot() == boot) machine.host.crash();
+  });
+  world_.after(1_s, [this, &machine, boot] {
+    bool isDown = machine.host.boot() == boot + 1 && !machine.host.isUp();
+    if (isDown) startCoordinator(machine);
+  });
+}
+
 void Cluster::bootstrap() {
   Host& host = world_.addHost("bootstrap");
   bool done = false;
@@ -92,10 +104,19 @@ void Cluster::bootstrap() {
   host.crash();
 }
 
+std::vector<coordinator::PeerAddress> Cluster::peers() const {
+  std::vector<coordinator::PeerAddress> peers;
+  for (const auto& machine : coordinators_) {
+    peers.push_back({CoordinatorId{machine->name}, rpcAddress(machine->host)});
+  }
+  return peers;
+}
+
 Logger Cluster::loggerFor(const Host& host) {
   LogOptions log;
-  log.level = options_.logLevel;
+  log.level = options_.verbose ? LogLevel::DEBUG : LogLevel::ERROR;
   log.output = [this, name = host.name()](std::string_view line) {
+    if (!options_.verbose) return;  // faults make errors ordinary
     std::string text(line.substr(0, line.find_last_not_of('\n') + 1));
     std::fprintf(stderr, "%s %-4s %s\n", toText(world_.now()).c_str(), name.c_str(), text.c_str());
   };

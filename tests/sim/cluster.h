@@ -21,7 +21,8 @@ struct ClusterOptions {
   size_t coordinators = 3;
   size_t workers = 5;
   uint32_t devicesPerWorker = 3;
-  LogLevel logLevel = LogLevel::ERROR;
+  bool guessDeath = true;
+  bool verbose = false;  // log lines on stderr
 };
 
 class CoordinatorProcess;
@@ -35,6 +36,7 @@ struct CoordinatorMachine {
   coordinator::MemoryDisk::Content synced;  // what a loss of power leaves
   CoordinatorProcess* process = nullptr;    // while it runs
   bool leaving = false;                     // an orderly stop is under way
+  Duration slowDisk;                        // that each write takes
 };
 
 struct WorkerMachine {
@@ -64,9 +66,12 @@ class Cluster {
 
   void startCoordinator(CoordinatorMachine& machine);
   void startWorker(WorkerMachine& machine);
+  // Its process has stopped by itself: it ends now, and systemd starts it a second later.
+  void restartSoon(CoordinatorMachine& machine);
   // The tree is made by a host of its own, which ends afterwards.
   void bootstrap();
 
+  std::vector<coordinator::PeerAddress> peers() const;
   Logger loggerFor(const Host& host);
   const ModelManifest& model() const { return model_; }
 

@@ -15,13 +15,17 @@ std::string_view toText(Fault fault) {
       "worker_freeze",     "rank_crash",        "partition",          "connection_reset",
       "slow_network",      "lost_reply",        "lost_request",       "session_expiry",
       "session_move",      "server_down",       "server_isolated",    "server_lag",
-      "wall_clock_jump"};
+      "wall_clock_jump",   "clock_rate",        "leader_cut_off",     "one_way_cut",
+      "lost_watch",        "ghost_ephemeral",   "lone_write_hangs",   "late_news",
+      "store_outage",      "disk_full",         "slow_disk"};
   return TEXTS[static_cast<size_t>(fault)];
 }
 
-Injector::Injector(Cluster& cluster) : cluster_(cluster), random_(cluster.world().fork("faults")) {
+Injector::Injector(Cluster& cluster, uint64_t without)
+    : cluster_(cluster), random_(cluster.world().fork("faults")) {
   for (size_t i = 0; i < FAULT_KINDS; i++) {
-    if (below(2) == 0) enabled_.push_back(static_cast<Fault>(i));
+    bool isDrawn = below(2) == 0;
+    if (isDrawn && (without >> i & 1) == 0) enabled_.push_back(static_cast<Fault>(i));
   }
 }
 
@@ -106,6 +110,26 @@ void Injector::inject(Fault fault) {
       return lag();
     case Fault::WALL_CLOCK_JUMP:
       return jumpClock();
+    case Fault::CLOCK_RATE:
+      return changeClockRates();
+    case Fault::LEADER_CUT_OFF:
+      return cutOffLeader();
+    case Fault::ONE_WAY_CUT:
+      return cutOneWay();
+    case Fault::LOST_WATCH:
+      return loseWatches();
+    case Fault::GHOST_EPHEMERAL:
+      return keepGhosts();
+    case Fault::LONE_WRITE_HANGS:
+      return hangWrites();
+    case Fault::LATE_NEWS:
+      return delayNews();
+    case Fault::STORE_OUTAGE:
+      return stopService();
+    case Fault::DISK_FULL:
+      return fillDisk();
+    case Fault::SLOW_DISK:
+      return slowDisk();
   }
 }
 
@@ -280,67 +304,92 @@ void Injector::slowNetwork() {
   end(draw(200_ms, 4_s), [this] { cluster_.network().knobs = NetworkKnobs(); });
 }
 
-// ---- the coordination service
-
-void Injector::disturbRequests(Fault fault) {
-  hit(fault, "");
-  bool reply = fault == Fault::LOST_REPLY;
-  auto& knobs = cluster_.zookeeper().knobs;
-  uint32_t& ppm = reply ? knobs.lostReplyPpm : knobs.lostRequestPpm;
-  ppm = static_cast<uint32_t>(20'000 + below(300'000));
-  end(draw(100_ms, 3_s), [&ppm] { ppm = 0; });
+// The leader from every server of the coordination service, and perhaps from the other
+// coordinators; a worker may still reach the leader and nobody else.
+void Injector::cutOffLeader() {
+  Host& host = leaderMostly().host;
+  std::vector<std::pair<uint64_t, uint64_t>> cuts;
+  for (size_t i = 0; i < SimZooKeeper::SERVERS; i++) {
+    cuts.emplace_back(host.number(), cluster_.zookeeper().numberOf(i));
+  }
+  bool alone = below(2) == 0;
+  Host& worker = anyWorker().host;
+  bool faithful = below(2) == 0;
+  for (auto& other : cluster_.coordinators()) {
+    if (&other->host == &host) continue;
+    if (alone) cuts.emplace_back(host.number(), other->host.number());
+    if (faithful) cuts.emplace_back(worker.number(), other->host.number());
+  }
+  hit(Fault::LEADER_CUT_OFF, host.name() + (faithful ? " with " + worker.name() : ""));
+  for (auto [a, b] : cuts) cluster_.network().cut(a, b);
+  end(draw(500_ms, 15_s), [this, cuts] {
+    for (auto [a, b] : cuts) cluster_.network().heal(a, b);
+  });
 }
 
-void Injector::expireSession() {
-  auto sessions = cluster_.zookeeper().liveSessions();
-  if (sessions.empty()) return;
-  hit(Fault::SESSION_EXPIRY, "");
-  cluster_.zookeeper().expire(sessions[below(sessions.size())]);
-}
-
-void Injector::moveSessions() {
-  size_t server = below(SimZooKeeper::SERVERS);
-  hit(Fault::SESSION_MOVE, std::to_string(server));
-  cluster_.zookeeper().breakConnections(server);
-}
-
-void Injector::takeServer(Fault fault) {
-  if (std::exchange(serverTaken_, true)) return;  // two of three are the quorum
-  size_t server = below(SimZooKeeper::SERVERS);
-  hit(fault, std::to_string(server));
-  bool down = fault == Fault::SERVER_DOWN;
-  auto set = [this, server, down](bool taken) {
-    if (down) {
-      cluster_.zookeeper().setDown(server, taken);
-    } else {
-      cluster_.zookeeper().setIsolated(server, taken);
+void Injector::cutOneWay() {
+  Host& from = below(2) == 0 ? anyWorker().host : leaderMostly().host;
+  std::vector<uint64_t> peers;
+  for (auto& other : cluster_.coordinators()) peers.push_back(other->host.number());
+  for (size_t i = 0; i < SimZooKeeper::SERVERS; i++) {
+    peers.push_back(cluster_.zookeeper().numberOf(i));
+  }
+  std::erase_if(peers, [&](uint64_t peer) { return peer == from.number() || below(2) == 0; });
+  bool outwards = below(2) == 0;
+  hit(Fault::ONE_WAY_CUT, from.name() + (outwards ? " is not heard" : " hears nothing"));
+  auto change = [this, peers, outwards, self = from.number()](bool cut) {
+    for (uint64_t peer : peers) {
+      uint64_t source = outwards ? self : peer;
+      uint64_t target = outwards ? peer : self;
+      if (cut) {
+        cluster_.network().cutOneWay(source, target);
+      } else {
+        cluster_.network().healOneWay(source, target);
+      }
     }
   };
-  set(true);
-  // A real follower gives up on a leader it does not hear after a few ticks.
-  end(draw(200_ms, down ? 8_s : 2_s), [this, set] {
-    set(false);
-    serverTaken_ = false;
-  });
+  change(true);
+  end(draw(50_ms, 8_s), [change] { change(false); });
 }
 
-void Injector::lag() {
-  hit(Fault::SERVER_LAG, "");
-  auto& knobs = cluster_.zookeeper().knobs;
-  knobs.slowLagPpm = 200'000;
-  knobs.slowLagMax = draw(50_ms, 1_s);
-  end(draw(200_ms, 4_s), [&knobs] {
-    CoordinationKnobs usual;
-    knobs.slowLagPpm = usual.slowLagPpm;
-    knobs.slowLagMax = usual.slowLagMax;
-  });
-}
+// ---- clocks and disks
 
 void Injector::jumpClock() {
   bool worker = below(2) == 0;
   Host& host = worker ? anyWorker().host : anyCoordinator().host;
   hit(Fault::WALL_CLOCK_JUMP, host.name());
   host.jumpWallClock(draw(Duration{} - 3600_s, 3600_s));
+}
+
+// Once in a seed: clocks that are wrong stay wrong.
+void Injector::changeClockRates() {
+  if (hits_[static_cast<size_t>(Fault::CLOCK_RATE)] > 0) return;
+  hit(Fault::CLOCK_RATE, "");
+  auto change = [this](Host& host) {
+    host.setClockRate(static_cast<int64_t>(below(200'001)) - 100'000);
+  };
+  for (auto& machine : cluster_.coordinators()) change(machine->host);
+  for (auto& machine : cluster_.workers()) change(machine->host);
+}
+
+void Injector::fillDisk() {
+  if (below(2) == 0) {
+    WorkerMachine& machine = anyWorker();
+    hit(Fault::DISK_FULL, machine.host.name());
+    machine.orders.full = true;
+    return end(draw(200_ms, 5_s), [&machine] { machine.orders.full = false; });
+  }
+  CoordinatorMachine& machine = leaderMostly();
+  hit(Fault::DISK_FULL, machine.name);
+  machine.disk.full = true;
+  end(draw(200_ms, 5_s), [&machine] { machine.disk.full = false; });
+}
+
+void Injector::slowDisk() {
+  CoordinatorMachine& machine = leaderMostly();
+  hit(Fault::SLOW_DISK, machine.name);
+  machine.slowDisk = draw(1_ms, 200_ms);
+  end(draw(500_ms, 5_s), [&machine] { machine.slowDisk = Duration{}; });
 }
 
 }  // namespace muster::sim

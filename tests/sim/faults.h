@@ -35,13 +35,24 @@ enum class Fault : uint8_t {
   SERVER_ISOLATED,  // a coordination server cut off from its leader goes on answering reads
   SERVER_LAG,
   WALL_CLOCK_JUMP,
+  CLOCK_RATE,      // each host's steady clock is wrong by up to a tenth
+  LEADER_CUT_OFF,  // the leader from the coordination service, and perhaps from its peers
+  ONE_WAY_CUT,
+  LOST_WATCH,
+  GHOST_EPHEMERAL,  // a coordination server goes on showing what a closed session left
+  LONE_WRITE_HANGS,
+  LATE_NEWS,     // requests are queued before their client hears that it is disconnected
+  STORE_OUTAGE,  // all coordination servers are down
+  DISK_FULL,
+  SLOW_DISK,
 };
-inline constexpr size_t FAULT_KINDS = 21;
+inline constexpr size_t FAULT_KINDS = 31;
 std::string_view toText(Fault fault);
 
 class Injector {
  public:
-  explicit Injector(Cluster& cluster);
+  // `without`: a bit for each kind that is left out.
+  Injector(Cluster& cluster, uint64_t without);
   KJ_DISALLOW_COPY(Injector);
 
   void start();
@@ -79,7 +90,17 @@ class Injector {
   void moveSessions();
   void takeServer(Fault fault);
   void lag();
+  void loseWatches();
+  void keepGhosts();
+  void hangWrites();
+  void delayNews();
+  void stopService();
   void jumpClock();
+  void changeClockRates();
+  void cutOffLeader();
+  void cutOneWay();
+  void fillDisk();
+  void slowDisk();
   void keepDisks();
 
   Cluster& cluster_;

@@ -12,6 +12,7 @@ constexpr const char* ONE_LEADER = "one leader's commands per epoch, and epochs 
 constexpr const char* DENSE = "the log is dense and chained";
 constexpr const char* ONCE = "a request takes effect at most once";
 constexpr const char* INVARIANTS = "the state keeps its invariants";
+constexpr uint64_t FULL_CHECK_EVERY = 50;  // batches: making everything derived anew takes long
 
 }  // namespace
 
@@ -45,9 +46,9 @@ void LogChecker::take(const ByteString& bytes) {
   }
   positions_.push_back(
       {batch.number, batch.lastIndex(), chainAfter(bytes), batch.epoch, batch.leaderTime});
-  for (const std::string& wrong : coordinator::violations(state_)) {
-    world_.violated(INVARIANTS, wrong);
-  }
+  bool inFull = batch.number.value % FULL_CHECK_EVERY == 0;
+  auto broken = inFull ? coordinator::violations(state_) : coordinator::brokenRules(state_);
+  for (const std::string& wrong : broken) world_.violated(INVARIANTS, wrong);
 }
 
 void LogChecker::checkOrder(const Batch& batch) {
@@ -87,6 +88,7 @@ void LogChecker::checkLeader(const Batch& batch, const Command& first) {
 
 void LogChecker::apply(LogIndex index, const Batch&, const ByteString& bytes) {
   Command command = decodeCommand(bytes);
+  if (onCommand_) onCommand_(state_, command);
   coordinator::Applied applied = coordinator::apply(state_, index, command);
   hashes_.push_back(state_.hash());
   requests_.push_back(command.request);

@@ -7,6 +7,7 @@
 #include "tests/sim/sim_coordination.h"
 #include "tests/sim/world.h"
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -18,6 +19,10 @@ class LogChecker {
   LogChecker(World& world, const ClusterName& cluster);
 
   void committed(const Transaction& transaction);
+  // Called for each command that is committed, with the state it meets.
+  void onCommand(std::function<void(const coordinator::State&, const Command&)> handler) {
+    onCommand_ = std::move(handler);
+  }
 
   // The state after the newest committed command.
   const coordinator::State& state() const { return state_; }
@@ -39,6 +44,7 @@ class LogChecker {
   void checkLeader(const Batch& batch, const Command& first);
 
   World& world_;
+  std::function<void(const coordinator::State&, const Command&)> onCommand_;
   std::string prefix_;
   std::string epochPath_;
   coordinator::State state_;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/tasks.h"
+#include "coordinator/api.h"
 #include "tests/sim/cluster.h"
 
 #include <kj/debug.h>
@@ -13,8 +14,28 @@ namespace muster::sim {
 
 inline std::string rpcAddress(const Host& host) { return host.name() + ":7401"; }
 
-// A coordinator with its surroundings. When it stops by itself, nothing that was injected explains
-// it: no disk is full and the coordination service loses nothing.
+// The store of a coordinator, on a disk that may take its time: who writes waits for it, and with
+// it the whole process.
+class SimStore final : public coordinator::MemoryStore {
+ public:
+  SimStore(World& world, CoordinatorMachine& machine)
+      : MemoryStore(machine.disk), world_(world), machine_(machine) {}
+
+  void write(const coordinator::StoreBatch& batch) override {
+    MemoryStore::write(batch);
+    if (machine_.slowDisk.nanos == 0 || machine_.host.isFrozen()) return;
+    Host& host = machine_.host;
+    world_.after(Duration{}, [&host] { host.freeze(); });
+    world_.after(machine_.slowDisk, [&host] { host.thaw(); });
+  }
+
+ private:
+  World& world_;
+  CoordinatorMachine& machine_;
+};
+
+// A coordinator with its surroundings. It may stop by itself when its disk is full, and is started
+// again then; nothing else that is injected explains it.
 class CoordinatorProcess final : public Process {
  public:
   CoordinatorProcess(Cluster& cluster, CoordinatorMachine& machine)
@@ -23,11 +44,12 @@ class CoordinatorProcess final : public Process {
         logger_(cluster.loggerFor(machine.host)),
         coordination_(cluster.zookeeper().service(machine.host)),
         transport_(cluster.network().transport(machine.host, {Role::COORDINATOR, machine.name})),
-        store_(machine.disk),
-        coordinator_(
-            {machine.host.timer(), machine.host, machine.host.random(), *coordination_, store_,
-             *transport_, logger_},
-            {Cluster::NAME, CoordinatorId{machine.name}, rpcAddress(machine.host), "", "sim"}),
+        store_(cluster.world(), machine),
+        coordinator_({machine.host.timer(), machine.host, machine.host.random(), *coordination_,
+                      store_, *transport_, logger_},
+                     {Cluster::NAME, CoordinatorId{machine.name}, rpcAddress(machine.host), "",
+                      "sim", cluster.peers(), cluster.options().guessDeath}),
+        api_{coordinator_, plans_, calls_, cluster.peers()},
         tasks_([this](kj::Exception&& why) { stopped(why); }) {
     machine_.process = this;
     tasks_.add(coordinator_.start().ignoreResult());
@@ -36,10 +58,12 @@ class CoordinatorProcess final : public Process {
   ~CoordinatorProcess() noexcept(false) { machine_.process = nullptr; }
 
   coordinator::Coordinator& coordinator() { return coordinator_; }
+  coordinator::ApiContext& api() { return api_; }
   void add(kj::Promise<void> work) { tasks_.add(kj::mv(work)); }
 
  private:
   void stopped(const kj::Exception& why) {
+    if (machine_.disk.full) return cluster_.restartSoon(machine_);
     cluster_.world().violated("no coordinator stops by itself",
                               machine_.name + ": " + why.getDescription().cStr());
   }
@@ -49,8 +73,11 @@ class CoordinatorProcess final : public Process {
   Logger logger_;
   kj::Own<failover::CoordinationService> coordination_;
   kj::Own<Transport> transport_;
-  coordinator::MemoryStore store_;
+  SimStore store_;
   coordinator::Coordinator coordinator_;
+  coordinator::PlanBook plans_;
+  coordinator::CallStats calls_;
+  coordinator::ApiContext api_;
   Tasks tasks_;
 };
 
@@ -75,6 +102,8 @@ class WorkerProcess final : public Process {
     agent_ = kj::mv(started.value());
   }
   ~WorkerProcess() noexcept(false) { machine_.process = nullptr; }
+
+  worker::Agent& agent() { return *agent_; }
 
  private:
   WorkerMachine& machine_;

@@ -42,7 +42,7 @@ void SimZooKeeper::toServer(Link& link, kj::Function<void()> action) {
 }
 
 void SimZooKeeper::toClient(Link& link, kj::Function<void()> action) {
-  if (network_.isCut(link.host.number(), numberOf(link.server))) {
+  if (network_.isCut(numberOf(link.server), link.host.number())) {
     if (link.openAtServer) link.heldToClient.push_back(kj::mv(action));
     return;
   }
@@ -74,7 +74,7 @@ void SimZooKeeper::dial(kj::Own<Link> link, int64_t session, int64_t zxidSeen) {
 void SimZooKeeper::accept(Link& link, int64_t session, int64_t zxidSeen) {
   Server& server = servers_[link.server];
   if (server.isolated) return;  // whether the session lives, only the leader knows
-  if (server.down || server.zxid < zxidSeen) return breakLink(link);
+  if (server.down || !hasQuorum() || server.zxid < zxidSeen) return breakLink(link);
   if (session == 0) {
     session = nextSession_++;
     sessions_[session] = Session{knobs.sessionTimeout, world_.now(), false, 0};
@@ -130,15 +130,32 @@ void SimZooKeeper::take(Link& link, CoordinationRequest request) {
     counts_.lostRequests++;
     return breakLink(link);
   }
-  link.lane.push_back(kj::mv(request));
+  bool isLone = link.lane.empty() && link.written.empty() && link.hanging.empty();
+  if (knobs.loneWritesHang && isLone && request.kind == RequestKind::MULTI &&
+      random_.below(8) == 0) {
+    counts_.hangs++;
+    link.hanging.push_back(kj::mv(request));
+    return;
+  }
+  while (!link.hanging.empty()) {
+    link.lane.push_back(kj::mv(link.hanging.front()));
+    link.hanging.pop_front();
+  }
+  if (request.kind != RequestKind::NUDGE) link.lane.push_back(kj::mv(request));
   pump(link);
+}
+
+bool SimZooKeeper::hasQuorum() const {
+  size_t following = 0;
+  for (const Server& server : servers_) following += server.follows() ? 1 : 0;
+  return following * 2 > SERVERS;
 }
 
 // Writes are pipelined; a read waits for the writes before it, and everything waits for that read.
 void SimZooKeeper::pump(Link& link) {
   while (link.openAtServer && !link.lane.empty()) {
-    bool ready =
-        link.lane.front().isWrite() ? servers_[link.server].follows() : link.written.empty();
+    bool isWrite = link.lane.front().isWrite();
+    bool ready = isWrite ? servers_[link.server].follows() && hasQuorum() : link.written.empty();
     if (!ready) return;
     CoordinationRequest next = kj::mv(link.lane.front());
     link.lane.pop_front();
@@ -220,6 +237,7 @@ void SimZooKeeper::closeAtServer(Link& link) {
   auto keep = kj::addRef(link);
   link.openAtServer = false;
   link.lane.clear();
+  link.hanging.clear();
   link.written.clear();
   link.watches.clear();
   link.heldToServer.clear();
@@ -237,6 +255,7 @@ void SimZooKeeper::breakConnections(size_t number) {
 }
 
 void SimZooKeeper::removeByHand(const std::string& path) {
+  if (!hasQuorum()) return;
   std::vector<failover::Op> ops(1, failover::removeOp(path));
   std::vector<TreeChange> changes;
   auto removed = truth_.execute(ops, 0, zxid_ + 1, changes);
@@ -245,8 +264,25 @@ void SimZooKeeper::removeByHand(const std::string& path) {
 
 void SimZooKeeper::setDown(size_t number, bool down) {
   servers_[number].down = down;
-  if (down) breakConnections(number);
-  if (!down) applyDue(servers_[number]);
+  if (down) return breakConnections(number);
+  applyDue(servers_[number]);
+  // The quorum is back, perhaps: what waited for it goes on, and sessions have their whole time.
+  for (auto& [id, session] : sessions_) session.touched = world_.now();
+  for (Server& server : servers_) {
+    std::vector<kj::Own<Link>> links;
+    for (auto& [id, link] : server.links) links.push_back(kj::addRef(*link));
+    for (auto& link : links) pump(*link);
+  }
+}
+
+void SimZooKeeper::dropGhosts(size_t number) {
+  Server& server = servers_[number];
+  server.keepsGhosts = false;
+  for (const std::string& path : std::exchange(server.ghosts, {})) {
+    if (truth_.find(path) == nullptr)
+      server.tree.apply(Transaction{server.zxid, {{path, {}, false}}});
+  }
+  breakConnections(number);
 }
 
 void SimZooKeeper::setIsolated(size_t number, bool isolated) {
@@ -289,6 +325,15 @@ void SimZooKeeper::applyDue(Server& server) {
     server.applyDue--;
     Transaction transaction = kj::mv(server.pending.front());
     server.pending.pop_front();
+    if (server.keepsGhosts) {
+      auto isGhost = [&](const TreeChange& change) {
+        const Znode* known = server.tree.find(change.path);
+        bool ends = !change.node && known != nullptr && known->ephemeralOwner != 0;
+        if (ends) server.ghosts.push_back(change.path);
+        return ends;
+      };
+      counts_.ghosts += std::erase_if(transaction.changes, isGhost);
+    }
     for (const TreeChange& change : transaction.changes) fire(server, change);
     server.tree.apply(transaction);
     server.zxid = transaction.zxid;
@@ -307,6 +352,10 @@ void SimZooKeeper::fire(Server& server, const TreeChange& change) {
   if (!seen) return;
   for (auto& [id, link] : server.links) {
     if (link->watches.erase(change.path) == 0) continue;
+    if (hit(knobs.lostWatchPpm)) {
+      counts_.lostWatches++;
+      continue;
+    }
     toClient(*link, [self = kj::addRef(*link), path = change.path] {
       if (self->client != nullptr) self->client->fired(path);
     });
@@ -320,13 +369,14 @@ void SimZooKeeper::review() {
   for (const auto& [id, session] : sessions_) {
     if (!session.ended && world_.now() - session.touched > session.timeout) over.push_back(id);
   }
+  if (!hasQuorum()) over.clear();  // nobody leads the ensemble, so nobody counts
   for (int64_t id : over) expire(id);
   world_.after(knobs.tick, [this] { review(); });
 }
 
 void SimZooKeeper::expire(int64_t id) {
   auto session = sessions_.find(id);
-  if (session == sessions_.end() || session->second.ended) return;
+  if (session == sessions_.end() || session->second.ended || !hasQuorum()) return;
   counts_.expired++;
   endSession(id);
   for (Server& server : servers_) {

@@ -36,9 +36,13 @@ struct CoordinationKnobs {
   Duration slowLagMax = 200_ms;
   uint32_t lostRequestPpm = 0;  // the connection breaks before the server has it
   uint32_t lostReplyPpm = 0;    // ... after it was carried out
+  uint32_t lostWatchPpm = 0;    // an event that never comes
+  bool loneWritesHang = false;  // 3.8.0: until anything else is asked in the same session
+  bool lateNews = false;        // a client hears of a broken connection late, and asks on meanwhile
 };
 
-enum class RequestKind { MULTI, GET, LIST, WATCH, PING, CLOSE };
+// NUDGE: any request at all, sent because an older one seems to hang; nobody waits for its answer.
+enum class RequestKind { MULTI, GET, LIST, WATCH, PING, NUDGE, CLOSE };
 
 struct CoordinationRequest {
   uint64_t id = 0;  // counts the requests of a session
@@ -85,7 +89,8 @@ class Link final : public kj::Refcounted {
     CoordinationReply reply;
   };
   std::deque<CoordinationRequest> lane;
-  std::deque<Written> written;  // replies that wait for this server to catch up
+  std::deque<CoordinationRequest> hanging;  // a lone write, until something else comes
+  std::deque<Written> written;              // replies that wait for this server to catch up
   std::set<std::string> watches;
 };
 
@@ -102,7 +107,8 @@ class SimZooKeeper {
   // What a process on `host` reaches it with.
   kj::Own<failover::CoordinationService> service(Host& host);
 
-  // Faults. At most one server may be down or isolated at a time: the others are the quorum.
+  // Faults. While fewer than two servers are up and in touch nothing is written and no session
+  // ends.
   uint64_t numberOf(size_t server) const { return 1'000 + server; }  // for SimNetwork::cut
   void expire(int64_t session);
   void breakConnections(size_t server);
@@ -110,6 +116,9 @@ class SimZooKeeper {
   void setDown(size_t server, bool down);
   // Cut off from the leader: answers reads and pings from what it has, and nothing else.
   void setIsolated(size_t server, bool isolated);
+  // From now on this server misses the end of ephemerals, until it is started anew (3.8.0).
+  void keepGhosts(size_t server) { servers_[server].keepsGhosts = true; }
+  void dropGhosts(size_t server);
   std::vector<int64_t> liveSessions() const;
 
   const SimTree& truth() const { return truth_; }
@@ -119,6 +128,7 @@ class SimZooKeeper {
   }
   struct Counts {
     uint64_t transactions = 0, lostReplies = 0, lostRequests = 0, expired = 0, moves = 0;
+    uint64_t lostWatches = 0, ghosts = 0, hangs = 0, queued = 0;
   };
   const Counts& counts() const { return counts_; }
 
@@ -129,12 +139,15 @@ class SimZooKeeper {
     int64_t zxid = 0;
     bool down = false;
     bool isolated = false;
+    bool keepsGhosts = false;
+    std::vector<std::string> ghosts;
     std::deque<Transaction> pending;
     SteadyTime lastApply;
     uint64_t applyDue = 0;  // of `pending`, how many have had their time
     std::map<uint64_t, kj::Own<Link>> links;
     bool follows() const { return !down && !isolated; }
   };
+  bool hasQuorum() const;
   struct Session {
     Duration timeout;
     SteadyTime touched;

@@ -11,6 +11,8 @@
 namespace muster::sim {
 namespace {
 
+constexpr Duration HEARING_GAP = 250_ms;
+
 kj::Exception brokenBecause(const char* why) { return KJ_EXCEPTION(DISCONNECTED, why); }
 
 }  // namespace
@@ -132,6 +134,7 @@ class Conn final : public kj::Refcounted {
   void deliver(int side, Message message) {
     End& end = ends_[side];
     if (!end.open || end.broken) return;
+    if (side == 0) network_.noteHeard(*ends_[0].host, *ends_[1].host);
     if (message.end) {
       end.ended = true;
     } else {
@@ -267,8 +270,27 @@ Duration SimNetwork::delay() {
   return delay + Duration{static_cast<int64_t>(more)};
 }
 
+void SimNetwork::noteHeard(const Host& dialer, const Host& listener) {
+  SteadyTime now = world_.now();
+  Hearing& hearing = hearings_[{dialer.number(), listener.number()}];
+  if (now - hearing.last > HEARING_GAP) hearing.since = now;
+  hearing.last = now;
+}
+
+bool SimNetwork::hearsSteadily(const Host& dialer, const Host& listener, Duration duration) const {
+  auto found = hearings_.find({dialer.number(), listener.number()});
+  if (found == hearings_.end()) return false;
+  SteadyTime now = world_.now();
+  return now - found->second.last <= HEARING_GAP && now - found->second.since >= duration;
+}
+
 void SimNetwork::heal(uint64_t a, uint64_t b) {
-  auto found = cuts_.find(ordered(a, b));
+  healOneWay(a, b);
+  healOneWay(b, a);
+}
+
+void SimNetwork::healOneWay(uint64_t from, uint64_t to) {
+  auto found = cuts_.find({from, to});
   if (found == cuts_.end()) return;
   if (--found->second > 0) return;
   cuts_.erase(found);
@@ -291,7 +313,7 @@ void SimNetwork::reset(const Host& a, const Host& b) {
 
 void SimNetwork::dial(kj::Own<Dial> dial) {
   auto known = hostOf_.find(dial->address);
-  if (known != hostOf_.end() && isCut(dial->from->number(), known->second->number())) {
+  if (known != hostOf_.end() && isApart(dial->from->number(), known->second->number())) {
     heldDials_.push_back(kj::mv(dial));
     return;
   }

@@ -41,11 +41,21 @@ class SimNetwork {
   // Nothing passes between the two, either way, until healed; nobody is told. By host number;
   // endpoints that are no hosts (coordination servers) have numbers of their own. Cuts are counted:
   // overlapping faults each heal their own.
-  void cut(uint64_t a, uint64_t b) { cuts_[ordered(a, b)]++; }
+  void cut(uint64_t a, uint64_t b) {
+    cutOneWay(a, b);
+    cutOneWay(b, a);
+  }
+  void cutOneWay(uint64_t from, uint64_t to) { cuts_[{from, to}]++; }
   void heal(uint64_t a, uint64_t b);
-  bool isCut(uint64_t a, uint64_t b) const { return cuts_.contains(ordered(a, b)); }
+  void healOneWay(uint64_t from, uint64_t to);
+  // Whether nothing passes from the one to the other.
+  bool isCut(uint64_t from, uint64_t to) const { return cuts_.contains({from, to}); }
   // Called after a heal, for those who held something back.
   void onHeal(std::function<void()> handler) { healHandlers_.push_back(kj::mv(handler)); }
+
+  // Whether `dialer` has heard `listener` on a connection it made, again and again without a gap,
+  // for at least `duration` until now.
+  bool hearsSteadily(const Host& dialer, const Host& listener, Duration duration) const;
 
   // Breaks every connection between the two hosts.
   void reset(const Host& a, const Host& b);
@@ -75,9 +85,9 @@ class SimNetwork {
     Role expectedRole;
     kj::Maybe<kj::Own<kj::PromiseFulfiller<kj::Own<Connection>>>> fulfiller;
   };
-  static std::pair<uint64_t, uint64_t> ordered(uint64_t a, uint64_t b) {
-    return {std::min(a, b), std::max(a, b)};
-  }
+  // No connection is made where either way is cut.
+  bool isApart(uint64_t a, uint64_t b) const { return isCut(a, b) || isCut(b, a); }
+  void noteHeard(const Host& dialer, const Host& listener);
   void dial(kj::Own<Dial> dial);
   void arrive(kj::Own<Dial> dial);
   void answer(kj::Own<Dial> dial, kj::Own<Connection> connection);
@@ -85,10 +95,14 @@ class SimNetwork {
 
   World& world_;
   SeededRandom random_;
-  std::map<std::pair<uint64_t, uint64_t>, uint32_t> cuts_;
+  std::map<std::pair<uint64_t, uint64_t>, uint32_t> cuts_;  // from, to
   std::map<std::string, Listening> listening_;
   std::map<std::string, Host*> hostOf_;  // of an address that was ever listened on
+  struct Hearing {
+    SteadyTime since, last;
+  };
   std::map<uint64_t, Conn*> conns_;
+  std::map<std::pair<uint64_t, uint64_t>, Hearing> hearings_;  // by dialer and listener
   std::vector<kj::Own<Dial>> heldDials_;
   std::vector<std::function<void()>> healHandlers_;
   uint64_t nextId_ = 1;

@@ -1,6 +1,7 @@
 #include "tests/sim/sim_session.h"
 
 #include "base/kj_time.h"
+#include "failover/op_watchdog.h"
 
 #include <kj/debug.h>
 
@@ -40,12 +41,29 @@ kj::Promise<CoordinationReply> SimSession::ask(RequestKind kind, std::string pat
   } else {
     pending_.push_back(kj::mv(pending));
     sendPending();
+    if (ensemble_.knobs.loneWritesHang) nudgeLater(nextRequest_ - 1);
   }
   return kj::mv(made.promise);
 }
 
+// The client's watchdog: an old request may hang until another one comes.
+void SimSession::nudgeLater(uint64_t id) {
+  tasks_.add(host_.timer().afterDelay(toKj(failover::WATCHDOG_REPEAT)).then([this, id] {
+    bool isOver = state_ != SessionState::CONNECTED || newsUnderWay_ || pending_.empty() ||
+                  pending_.front().request.id > id;
+    if (isOver) return;
+    CoordinationRequest nudge;
+    nudge.kind = RequestKind::NUDGE;
+    ensemble_.send(*KJ_ASSERT_NONNULL(link_), kj::mv(nudge));
+  }));
+}
+
 void SimSession::sendPending() {
   if (state_ != SessionState::CONNECTED) return;
+  if (newsUnderWay_) {  // kept for the next connection, as the C client does
+    ensemble_.counts_.queued++;
+    return;
+  }
   for (Pending& pending : pending_) {
     if (std::exchange(pending.sent, true)) continue;
     ensemble_.send(*KJ_ASSERT_NONNULL(link_), pending.request);
@@ -116,8 +134,20 @@ void SimSession::connected(int64_t session, Duration) {
 void SimSession::expired() { end(); }
 
 void SimSession::broken() {
+  if (ensemble_.knobs.lateNews && state_ == SessionState::CONNECTED) return loseLinkLate();
   loseLink();
   wake();
+}
+
+// The client's own thread has seen the end of the connection; the callbacks that say so are still
+// on their way to us.
+void SimSession::loseLinkLate() {
+  if (std::exchange(newsUnderWay_, true)) return;
+  auto late = host_.random().below(20'000'000);
+  tasks_.add(host_.timer().afterDelay(late * kj::NANOSECONDS).then([this] {
+    loseLink();
+    wake();
+  }));
 }
 
 void SimSession::heard() { lastHeard_ = host_.steadyNow(); }
@@ -163,7 +193,7 @@ Co<void> SimSession::run() {
     if (state_ != SessionState::CONNECTED) continue;
     if (host_.steadyNow() - lastHeard_ > timeout * 2 / 3) {
       loseLink();
-    } else {
+    } else if (!newsUnderWay_) {
       KJ_IF_MAYBE (link, link_) ensemble_.send(**link, CoordinationRequest{});
     }
   }
@@ -188,6 +218,7 @@ Co<void> SimSession::tryToConnect() {
 // What was sent may have happened or may yet happen; what was not sent waits for the next
 // connection.
 void SimSession::loseLink() {
+  newsUnderWay_ = false;
   KJ_IF_MAYBE (link, link_) ensemble_.hangUp(**link);
   link_ = nullptr;
   if (state_ == SessionState::ENDED) return;

@@ -47,7 +47,9 @@ class SimSession final : public failover::CoordinationSession {
   kj::Promise<CoordinationReply> ask(RequestKind kind, std::string path,
                                      std::vector<failover::Op> ops);
   void sendPending();
+  void nudgeLater(uint64_t id);
   void loseLink();
+  void loseLinkLate();
   void fail(Pending& pending, failover::ZkCode code);
   void enter(failover::SessionState state);
   void end();
@@ -62,6 +64,7 @@ class SimSession final : public failover::CoordinationSession {
   uint64_t nextRequest_ = 1;
   SteadyTime lastHeard_;
   kj::Maybe<kj::Own<Link>> link_;
+  bool newsUnderWay_ = false;  // the connection is gone, and nobody here has been told yet
   std::deque<Pending> pending_;
   std::map<std::string, Fulfillers> watches_;
   Fulfillers stateWaiters_;

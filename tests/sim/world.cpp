@@ -55,6 +55,12 @@ Host::Host(World& world, std::string name, uint64_t number)
 
 SteadyTime Host::steadyNow() const { return drifted(world_.now().nanos, clockPpm_) + clockOffset_; }
 
+void Host::setClockRate(int64_t ppm) {
+  SteadyTime now = steadyNow();
+  clockPpm_ = ppm;
+  clockOffset_ = now - drifted(world_.now().nanos, ppm);
+}
+
 // The first instant at which our clock shows at least `local`: a timer never fires before its time.
 SteadyTime Host::toWorld(SteadyTime local) const {
   int64_t wanted = (local - clockOffset_).nanos;

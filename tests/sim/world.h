@@ -59,6 +59,8 @@ class Host final : public Clock {
   SteadyTime steadyNow() const override;
   WallTime wallNow() const override;
   void jumpWallClock(Duration by) { wallOffset_ = wallOffset_ + by; }
+  // The steady clock goes on from where it is, faster by `ppm` than the world's time.
+  void setClockRate(int64_t ppm);
 
   // All of the following are for the world's own events, never from inside a host.
   void start(MakeProcess makeProcess);

@@ -32,7 +32,7 @@ struct MemoryDisk {
   void losePower(size_t batches);
 };
 
-class MemoryStore final : public StateStore {
+class MemoryStore : public StateStore {
  public:
   explicit MemoryStore(MemoryDisk& disk) : disk_(disk) {}
 
