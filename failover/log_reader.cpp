@@ -205,7 +205,7 @@ Co<void> LogReader::verifyCo() {
     if (MUSTER_PLANTED_BUG(ABSENCE_BY_READ) && position_.batch.value > 0) {
       GetResult read = co_await session_.get(paths_.batch(position_.batch));
       if (read.code == ZkCode::NO_NODE) {
-        throwFault(LogFault::LOST_SUFFIX, paths_.batch(position_.batch) + " is gone");
+        fail({LogFault::LOST_SUFFIX, paths_.batch(position_.batch) + " is gone", position_.batch});
       }
     }
     // A write first: it proves absence too, and brings this session's server up to date for the
