@@ -11,7 +11,7 @@
 namespace muster::sim {
 namespace {
 
-constexpr Duration HEARING_GAP = 250_ms;
+constexpr Duration HEARING_GAP = 150_ms;  // a heartbeat each 100 ms, one at a time
 
 kj::Exception brokenBecause(const char* why) { return KJ_EXCEPTION(DISCONNECTED, why); }
 
