@@ -18,7 +18,8 @@ struct DownOptions {
 // 130).
 int runUp(const UpOptions& options, Terminal& terminal, const Environment& environment);
 
-// Stops all of it, after a question where a person is there to answer. Exit 0 also when nothing ran, 4 when there is no cluster in that directory.
+// Stops all of it, after a question where a person is there to answer. Exit 0 also when nothing
+// ran, 4 when there is no cluster in that directory.
 int runDown(const DownOptions& options, Terminal& terminal, const Environment& environment);
 
 // Where the cluster lies: the directory given, else $XDG_STATE_HOME/muster/local.

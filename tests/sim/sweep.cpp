@@ -1,11 +1,11 @@
 #include "tests/sim/sweep.h"
 
+#include "base/clock.h"
 #include "tests/sim/seed_runner.h"
 
 #include <cstdio>
 #include <cstdlib>
 #include <map>
-#include <time.h>
 
 namespace muster::sim {
 namespace {
@@ -24,12 +24,6 @@ void tellFailure(const Arguments& arguments, uint64_t seed, const SeedReport& re
   }
   std::printf("  replay: %s -v\n", replayCommand(arguments, seed).c_str());
   std::fflush(stdout);
-}
-
-double secondsNow() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
 }
 
 struct Sums {
@@ -74,9 +68,9 @@ bool tellFaults(const Sums& sums, uint64_t without) {
   return all;
 }
 
-void tell(const Sums& sums, double took) {
+void tell(const Sums& sums, Duration took) {
   std::printf("%llu seeds good, %llu bad in %.0f s:", static_cast<Number>(sums.good),
-              static_cast<Number>(sums.bad), took);
+              static_cast<Number>(sums.bad), static_cast<double>(took.millis()) / 1000);
   for (const auto& [workers, seeds] : sums.seedsBySize) {
     std::printf(" %llu with %zu workers", static_cast<Number>(seeds), workers);
   }
@@ -117,7 +111,8 @@ int replaySeed(const Arguments& arguments) {
 
 int sweepSeeds(const Arguments& arguments) {
   Sums sums;
-  double began = secondsNow();
+  SystemClock clock;
+  SteadyTime began = clock.steadyNow();
   runSeeds(arguments.run, arguments.seeds, arguments.jobs,
            [&](uint64_t seed, const SeedReport& report) {
              if (isGood(report)) {
@@ -128,7 +123,7 @@ int sweepSeeds(const Arguments& arguments) {
              }
              return true;
            });
-  tell(sums, secondsNow() - began);
+  tell(sums, clock.steadyNow() - began);
   bool faultsMatter = arguments.run.scenario == Scenario::FAULTS && sums.good > 0;
   bool allFaults = !faultsMatter || tellFaults(sums, arguments.run.without);
   return sums.bad == 0 && allFaults ? 0 : 1;
