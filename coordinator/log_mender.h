@@ -11,6 +11,8 @@
 
 #include <kj/async.h>
 
+#include <utility>
+
 namespace muster::coordinator {
 
 class LogMender {
@@ -32,7 +34,9 @@ class LogMender {
   // Asks the peers and reads the log's end: for who misses in the log what it has applied.
   kj::Promise<failover::LossJudgement> compare() { return compareCo(); }
   // Batches behind ours that `source` has committed, verified; none when they cannot be had.
-  kj::Promise<std::vector<ByteString>> fetch(CoordinatorId source) { return fetchCo(source); }
+  kj::Promise<std::vector<ByteString>> fetch(CoordinatorId source) {
+    return fetchCo(std::move(source));
+  }
   // Writes what compare() found missing, same bytes and names, under the epoch of version
   // `epochVersion`. False when some of it could not be written.
   kj::Promise<bool> rewrite(int32_t epochVersion) { return rewriteCo(epochVersion); }
