@@ -121,7 +121,8 @@ void DeedChecker::check(const State& before, const LeaderStarted& body) {
   };
   CoordinatorId silent{body.reason.substr(0, body.reason.size() - SILENT.size())};
   CoordinatorMachine* old = hostOf(silent);
-  bool wasServing = old != nullptr && before.leader == silent;
+  // One that has crashed meanwhile is gone for some and silent for others.
+  bool wasServing = old != nullptr && before.leader == silent && old->host.isUp();
   if (!wasServing) return;
   auto stalled = lastStalled_.find(old->name);
   SteadyTime now = cluster_.world().now();
