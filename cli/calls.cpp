@@ -184,11 +184,13 @@ ClusterCall historyCall(const PastPoint& point, const std::string& kind,
 }
 
 ClusterCall stepDownCall(const std::string& successor) {
-  return toCall([successor](Api& api) {
+  ClusterCall call = toCall([successor](Api& api) {
     auto request = api.stepDownRequest();
     request.setSuccessor(successor);
     return request;
   });
+  call.changesLeader = true;
+  return call;
 }
 
 }  // namespace muster::cli

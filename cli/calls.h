@@ -45,6 +45,8 @@ struct ClusterCall {
   std::function<kj::Promise<Returned>(schema::ClusterApi::Client, const CallStamp&)> send;
   Asks asks = Asks::LEADER;
   Duration serverWait{};  // how long the coordinator may hold the answer back
+  // It makes another coordinator lead: then that one leads is no reason to ask again.
+  bool changesLeader = false;
 };
 
 enum class DryRun : uint8_t { NO, YES };

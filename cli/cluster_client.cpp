@@ -197,7 +197,7 @@ Co<ClusterClient::Try> ClusterClient::tryOnce(CoordinatorLink& link, ClusterCall
     return {.refusal = answer.refusal(), .why = answer.refusal().text};
   });
   kj::Promise<void> moved = kj::NEVER_DONE;
-  if (call.asks == Asks::LEADER) moved = untilAnotherLeads(link);
+  if (call.asks == Asks::LEADER && !call.changesLeader) moved = untilAnotherLeads(link);
   auto replaced = moved.then(
       []() -> Try { return {.why = "another coordinator leads now", .linkIsGood = false}; });
   kj::Promise<void> gone = untilSilent(link);

@@ -1,6 +1,5 @@
 #include "coordinator/leading.h"
 
-#include "base/planted_bug.h"
 #include "coordinator/schema_raiser.h"
 
 #include <kj/debug.h>
@@ -122,7 +121,6 @@ const Observed* Leading::observed() const {
 Duration Leading::extendLease(const NodeName& node) {
   if (!serving_) return {};
   Instant proven = parts_.clusterClock.at(leadership_->lastCommittedCheckSent());
-  if (MUSTER_PLANTED_BUG(LEASE_UNCHECKED)) proven = parts_.clusterClock.now();
   Duration remaining = service_->keeper.extendLease(node, proven);
   return isReadyForSure(node) ? remaining : Duration{};
 }

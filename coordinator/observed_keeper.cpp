@@ -1,6 +1,5 @@
 #include "coordinator/observed_keeper.h"
 
-#include "base/planted_bug.h"
 #include "coordinator/core/time_math.h"
 
 #include <algorithm>
@@ -103,7 +102,7 @@ void ObservedKeeper::take(const NodeName& node, const Attachment& attachment) {
   observed.obeyed =
       attachment.obeyed;  // of this incarnation's own store; may be lower than what we sent before
   // What was sent over the older connection may never have arrived.
-  if (!MUSTER_PLANTED_BUG(ORDER_LOST)) observed.sent = {};
+  observed.sent = {};
 }
 
 }  // namespace muster::coordinator

@@ -389,7 +389,7 @@ Co<Contender::Impl::Next> Contender::Impl::confirmLeader(EpochView seen, Candida
   if (watched.code != ZkCode::OK) co_return Next::AGAIN;
   watches.push_back(kj::mv(watched.changed));
   if (leaderHandler && leaderTold != leader.guid) co_await tellLeader(seen, leader);
-  if (!secondLook || MUSTER_PLANTED_BUG(GHOSTS_BELIEVED)) co_return Next::WAIT;
+  if (!secondLook) co_return Next::WAIT;
   std::vector<Op> ops;
   ops.push_back(checkOp(paths.epoch(), seen.version));
   ops.push_back(checkOp(pathOf(leader.name)));
