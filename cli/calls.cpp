@@ -150,7 +150,8 @@ ClusterCall adminStatusCall() {
 }
 
 ClusterCall backupCall(Asks asks, std::function<void(schema::Backup::Client)> into) {
-  auto send = [asks, into](Api api, const CallStamp& stamp) -> kj::Promise<Returned> {
+  auto send = [asks, into = std::move(into)](Api api,
+                                             const CallStamp& stamp) -> kj::Promise<Returned> {
     auto request = api.backupRequest();
     auto header = request.initHeader();
     encode(stamp.request, header.initRequest());
