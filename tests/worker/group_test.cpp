@@ -21,6 +21,7 @@ class GroupTest : public testing::Test {
     GroupTask task{.ref = {{7}, {0}, {generation}, {rank}}, .worldSize = worldSize};
     task.secret.fill(0x42);
     task.joinTimeout = 20_s;
+    task.card = {.host = "here", .dataAddress = "10.0.0." + std::to_string(rank) + ":7"};
     return task;
   }
   kj::Own<GroupHost> host(GroupTask task) {
@@ -46,6 +47,21 @@ TEST_F(GroupTest, allRanksMeet) {
   EXPECT_TRUE(joinedTwo.wait(scope()).ok());
   EXPECT_EQ(zero->present(), (std::vector<RankNumber>{{0}, {1}, {2}}));
   EXPECT_EQ(two->present(), (std::vector<RankNumber>{{0}, {1}, {2}}));
+}
+
+TEST_F(GroupTest, everyRankLearnsHowTheOthersAreReached) {
+  auto zero = host(task(0));
+  auto one = member(task(1), *zero);
+  auto two = member(task(2), *zero);
+  auto joinedOne = one->joined().eagerlyEvaluate(nullptr);
+  auto joinedTwo = two->joined().eagerlyEvaluate(nullptr);
+  ASSERT_TRUE(zero->joined().wait(scope()).ok());
+  ASSERT_TRUE(joinedOne.wait(scope()).ok());
+  ASSERT_TRUE(joinedTwo.wait(scope()).ok());
+  std::vector<RankCard> cards{task(0).card, task(1).card, task(2).card};
+  EXPECT_EQ(zero->cards(), cards);
+  EXPECT_EQ(one->cards(), cards);
+  EXPECT_EQ(two->cards(), cards);
 }
 
 TEST_F(GroupTest, aGroupOfOneIsCompleteAtOnce) {
@@ -113,6 +129,20 @@ TEST_F(GroupTest, everybodyNoticesWhenARankLeaves) {
   EXPECT_EQ(zero->broken().wait(scope()), "rank 1 left the group");
 }
 
+TEST_F(GroupTest, theOthersHearAtOnceWhoLeft) {
+  auto zero = host(task(0));
+  auto one = member(task(1), *zero);
+  auto two = member(task(2), *zero);
+  auto joinedOne = one->joined().eagerlyEvaluate(nullptr);
+  auto joinedTwo = two->joined().eagerlyEvaluate(nullptr);
+  ASSERT_TRUE(zero->joined().wait(scope()).ok());
+  ASSERT_TRUE(joinedOne.wait(scope()).ok());
+  ASSERT_TRUE(joinedTwo.wait(scope()).ok());
+  joinedTwo = nullptr;
+  two = nullptr;
+  EXPECT_EQ(one->broken().wait(scope()), "rank 2 left the group");
+}
+
 TEST_F(GroupTest, membersNoticeWhenRankZeroLeaves) {
   auto zero = host(task(0, 2));
   auto one = member(task(1, 2), *zero);
@@ -136,7 +166,11 @@ TEST_F(GroupTest, garbageDoesNotDisturbTheGroup) {
 
 TEST(GroupProof, isBoundToEveryInput) {
   GroupSecret secret{};
-  ProofInput input{.side = "host", .ref = {{1}, {2}, {3}, {4}}, .memberNonce = {}, .hostNonce = {}};
+  ProofInput input{.side = "host",
+                   .ref = {{1}, {2}, {3}, {4}},
+                   .memberNonce = {},
+                   .hostNonce = {},
+                   .statement = "s"};
   Proof proof = makeProof(secret, input);
   auto differs = [&](auto change) {
     ProofInput other = input;
@@ -149,6 +183,7 @@ TEST(GroupProof, isBoundToEveryInput) {
   EXPECT_TRUE(differs([](ProofInput& other) { other.ref.rank = {5}; }));
   EXPECT_TRUE(differs([](ProofInput& other) { other.memberNonce[31] = 1; }));
   EXPECT_TRUE(differs([](ProofInput& other) { other.hostNonce[0] = 1; }));
+  EXPECT_TRUE(differs([](ProofInput& other) { other.statement = "t"; }));
   GroupSecret another{};
   another[5] = 1;
   EXPECT_FALSE(sameProof(proof, makeProof(another, input)));

@@ -5,6 +5,7 @@
 #include "base/random.h"
 #include "base/result.h"
 #include "protocol/command.h"
+#include "worker/collective/communicators.h"
 
 #include <kj/async-io.h>
 #include <kj/timer.h>
@@ -20,6 +21,7 @@ struct GroupTask {
   uint32_t worldSize = 1;
   GroupSecret secret{};
   Duration joinTimeout = 5_min;
+  RankCard card;  // how the others reach this rank
 };
 
 // A rank's view of its group.
@@ -31,6 +33,8 @@ class Group {
   virtual kj::Promise<Result<Done>> joined() = 0;
   // Resolves with a sentence when a rank left after all had joined. Take once, after joined().
   virtual kj::Promise<std::string> broken() = 0;
+  // How each rank is reached; shape [worldSize], after joined().
+  virtual const std::vector<RankCard>& cards() const = 0;
   // Who is there now, as far as this rank knows; ascending.
   virtual std::vector<RankNumber> present() const = 0;
 };

@@ -8,9 +8,16 @@
 #include <kj/async-io.h>
 #include <kj/timer.h>
 
+#include <cstdint>
 #include <string>
 
 namespace muster::worker {
+
+// A side that has nothing to say says so this often, and has left when nothing came for that long.
+constexpr kj::Duration GROUP_ALIVE_INTERVAL = 1 * kj::SECONDS;
+constexpr kj::Duration GROUP_SILENCE_MAX = 10 * kj::SECONDS;
+// Connections that have not proved themselves yet; what comes beyond is closed.
+constexpr uint32_t GROUP_PENDING_MAX = 256;
 
 class GroupChannel {
  public:
@@ -29,6 +36,9 @@ class GroupChannel {
   // The next message; one call at a time. Throws DISCONNECTED at the end, OVERLOADED when none
   // comes within `patience`.
   kj::Promise<kj::Own<capnp::MessageReader>> receive(kj::Duration patience = DEADLINE);
+
+  // The connection itself, once nothing more is to be sent or received here.
+  kj::Own<kj::AsyncIoStream> release() { return kj::mv(stream_); }
 
   static constexpr kj::Duration DEADLINE = 10 * kj::SECONDS;
 

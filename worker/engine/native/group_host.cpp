@@ -1,31 +1,17 @@
 #include "base/co.h"
 #include "base/kj_time.h"
 #include "base/tasks.h"
-#include "protocol/codec.h"
 #include "worker/engine/native/group.h"
 #include "worker/engine/native/group_channel.h"
-#include "worker/engine/native/group_proof.h"
+#include "worker/engine/native/group_handshake.h"
 
 #include <kj/debug.h>
 
-#include <cstring>
 #include <map>
 #include <utility>
 
 namespace muster::worker {
 namespace {
-
-constexpr uint32_t PENDING_MAX = 256;  // connections that have not proved themselves yet
-constexpr kj::Duration ALIVE_INTERVAL = 1 * kj::SECONDS;
-constexpr kj::Duration SILENCE_MAX = 10 * kj::SECONDS;
-
-// What a hello is answered with before any proof is asked.
-enum class Verdict { TALK, WAIT, REFUSE };
-
-struct Judgement {
-  Verdict verdict;
-  std::string why;
-};
 
 class Host final : public GroupHost {
  public:
@@ -38,7 +24,9 @@ class Host final : public GroupHost {
         rendezvous_(address + ":" + std::to_string(receiver_->getPort())),
         all_(kj::newPromiseAndFulfiller<void>()),
         broken_(kj::newPromiseAndFulfiller<std::string>()),
+        cards_(task_.worldSize),
         tasks_("rank group") {
+    cards_[task_.ref.rank.value] = task_.card;
     tasks_.add(acceptLoop());
     startWhenComplete();
   }
@@ -54,6 +42,7 @@ class Host final : public GroupHost {
   }
 
   kj::Promise<std::string> broken() override { return kj::mv(broken_.promise); }
+  const std::vector<RankCard>& cards() const override { return cards_; }
 
   std::vector<RankNumber> present() const override {
     std::vector<RankNumber> ranks{task_.ref.rank};
@@ -65,91 +54,36 @@ class Host final : public GroupHost {
   Co<void> acceptLoop() {
     for (;;) {
       auto stream = co_await receiver_->accept();
-      if (pending_ >= PENDING_MAX) continue;  // dropping the stream closes it
+      if (pending_ >= GROUP_PENDING_MAX) continue;  // dropping the stream closes it
       ++pending_;
       kj::Promise<void> meeting = meet(kj::mv(stream));
       tasks_.add(meeting.attach(kj::defer([this] { --pending_; })));
     }
   }
 
-  Judgement judge(schema::GroupMessage::Hello::Reader hello) const {
-    RankRef ref = decode(hello.getRef());
-    if (hello.getVersion() != 1) return {Verdict::REFUSE, "unknown version of the group protocol"};
-    if (ref.deployment != task_.ref.deployment || ref.replica != task_.ref.replica) {
-      return {Verdict::REFUSE, "another replica meets here"};
-    }
-    if (ref.generation < task_.ref.generation) {
-      return {Verdict::REFUSE, "generation " + std::to_string(ref.generation.value) +
-                                   " is over, generation " +
-                                   std::to_string(task_.ref.generation.value) + " meets here"};
-    }
-    if (ref.generation > task_.ref.generation) return {Verdict::WAIT, ""};
-    if (hello.getWorldSize() != task_.worldSize || ref.rank.value == 0 ||
-        ref.rank.value >= task_.worldSize) {
-      return {Verdict::REFUSE, "rank " + std::to_string(ref.rank.value) + " of " +
-                                   std::to_string(hello.getWorldSize()) +
-                                   " does not belong to this group of " +
-                                   std::to_string(task_.worldSize)};
-    }
-    if (hello.getNonce().size() != Nonce{}.size()) return {Verdict::REFUSE, "a nonce has 32 bytes"};
-    return {Verdict::TALK, ""};
+  Judgement judge(const Introduction& one) const {
+    Judgement judgement = judgeIntroduction(one, task_.ref, task_.worldSize);
+    if (judgement.verdict != Verdict::TALK || one.purpose == Purpose::RENDEZVOUS) return judgement;
+    return {Verdict::REFUSE, "this is the rendezvous"};
   }
 
   // One member from its hello to its welcome. What fails here fails for that connection only.
   Co<void> meet(kj::Own<kj::AsyncIoStream> stream) {
     auto channel = kj::heap<GroupChannel>(kj::mv(stream), timer_);
-    auto message = co_await channel->receive();
-    auto root = message->getRoot<schema::GroupMessage>();
-    if (!root.isHello()) co_return;
-    auto hello = root.getHello();
-    Judgement judgement = judge(hello);
-    if (judgement.verdict != Verdict::TALK) {
-      co_await channel->send([&judgement](schema::GroupMessage::Builder out) {
-        if (judgement.verdict == Verdict::WAIT) {
-          out.setWait();
-        } else {
-          out.setRefused(judgement.why.c_str());
-        }
-      });
-      co_return;
-    }
-    RankRef ref = decode(hello.getRef());
-    bool proved = co_await challenge(*channel, ref, hello.getNonce());
-    if (!proved) co_return;
+    auto admitted = co_await admit(*channel, random_, task_.secret,
+                                   [this](const Introduction& one) { return judge(one); });
+    if (!admitted) co_return;
     co_await channel->send([](schema::GroupMessage::Builder out) { out.setWelcome(); });
-    welcome(ref.rank, kj::mv(channel));
-  }
-
-  // Shows our proof and asks for the member's. False, and the member told, when it does not know
-  // the secret.
-  Co<bool> challenge(GroupChannel& channel, RankRef ref, capnp::Data::Reader memberNonce) {
-    ProofInput input{
-        .side = "host", .ref = ref, .memberNonce = {}, .hostNonce = drawNonce(random_)};
-    std::memcpy(input.memberNonce.data(), memberNonce.begin(), input.memberNonce.size());
-    Proof ours = makeProof(task_.secret, input);
-    co_await channel.send([&input, &ours](schema::GroupMessage::Builder out) {
-      auto challenge = out.initChallenge();
-      challenge.setNonce({input.hostNonce.data(), input.hostNonce.size()});
-      challenge.setProof({ours.data(), ours.size()});
-    });
-    input.side = "member";
-    auto answer = co_await channel.receive();
-    auto root = answer->getRoot<schema::GroupMessage>();
-    if (!root.isProof()) co_return false;
-    auto proof = root.getProof();
-    bool good = sameProof(makeProof(task_.secret, input), {proof.begin(), proof.size()});
-    if (!good) {
-      KJ_LOG(WARNING, "a rank without the secret of this generation was refused", ref.rank.value);
-      co_await channel.send(
-          [](schema::GroupMessage::Builder out) { out.setRefused("the proof is wrong"); });
-    }
-    co_return good;
+    RankNumber rank = admitted->ref.rank;
+    cards_[rank.value] = kj::mv(admitted->card);
+    welcome(rank, kj::mv(channel));
   }
 
   struct Member {
     kj::Own<GroupChannel> channel;
     uint64_t ticket = 0;               // tells this connection from the rank's next one
-    kj::Promise<void> life = nullptr;  // declared last: goes before the channel it reads from
+    kj::Promise<void> life = nullptr;  // goes before the channel it reads from, as `told` does
+    kj::Own<Tasks> told = kj::heap<Tasks>("telling a rank of its group");
   };
 
   void welcome(RankNumber rank, kj::Own<GroupChannel> channel) {
@@ -167,12 +101,12 @@ class Host final : public GroupHost {
   Co<void> keepAlive(GroupChannel& channel) {
     for (;;) {
       co_await channel.send([](schema::GroupMessage::Builder out) { out.setAlive(); });
-      co_await timer_.afterDelay(ALIVE_INTERVAL);
+      co_await timer_.afterDelay(GROUP_ALIVE_INTERVAL);
     }
   }
 
   Co<void> listen(GroupChannel& channel) {
-    for (;;) (void)co_await channel.receive(SILENCE_MAX);
+    for (;;) (void)co_await channel.receive(GROUP_SILENCE_MAX);
   }
 
   bool isCurrent(RankNumber rank, uint64_t ticket) const {
@@ -185,19 +119,28 @@ class Host final : public GroupHost {
     tasks_.add(kj::evalLater([this, rank, ticket] {
       if (isCurrent(rank, ticket)) members_.erase(rank);
     }));
-    if (started_) {
-      broken_.fulfiller->fulfill("rank " + std::to_string(rank.value) + " left the group");
-    }
+    if (!started_) return;
+    std::string why = "rank " + std::to_string(rank.value) + " left the group";
+    tellAll([&why](schema::GroupMessage::Builder out) { out.setBroken(why.c_str()); });
+    broken_.fulfiller->fulfill(std::move(why));
   }
 
   void startWhenComplete() {
     if (started_ || members_.size() + 1 < task_.worldSize) return;
     started_ = true;
-    for (auto& [rank, member] : members_) {
-      auto sent = member.channel->send([](schema::GroupMessage::Builder out) { out.setStart(); });
-      tasks_.add(sent.catch_([](kj::Exception&&) {}));
-    }
+    tellAll([this](schema::GroupMessage::Builder out) {
+      auto cards = out.initBegin(task_.worldSize);
+      for (uint32_t rank = 0; rank < task_.worldSize; ++rank) encode(cards_[rank], cards[rank]);
+    });
     all_.fulfiller->fulfill();
+  }
+
+  // A member that cannot be told has left, which its own promise notices.
+  template <class Fill>
+  void tellAll(Fill fill) {
+    for (auto& [rank, member] : members_) {
+      member.told->add(member.channel->send(fill).catch_([](kj::Exception&&) {}));
+    }
   }
 
   std::string missingText() const {
@@ -218,6 +161,7 @@ class Host final : public GroupHost {
   std::string rendezvous_;
   kj::PromiseFulfillerPair<void> all_;
   kj::PromiseFulfillerPair<std::string> broken_;
+  std::vector<RankCard> cards_;
   std::map<RankNumber, Member> members_;
   uint64_t tickets_ = 0;
   uint32_t pending_ = 0;

@@ -1,27 +1,20 @@
 #include "base/co.h"
 #include "base/kj_time.h"
 #include "base/tasks.h"
-#include "protocol/codec.h"
 #include "worker/engine/native/group.h"
 #include "worker/engine/native/group_channel.h"
-#include "worker/engine/native/group_proof.h"
+#include "worker/engine/native/group_handshake.h"
 
 #include <kj/debug.h>
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 namespace muster::worker {
 namespace {
 
-constexpr kj::Duration ALIVE_INTERVAL = 1 * kj::SECONDS;
-constexpr kj::Duration SILENCE_MAX = 10 * kj::SECONDS;
 constexpr kj::Duration PAUSE_MIN = 50 * kj::MILLISECONDS;
 constexpr kj::Duration PAUSE_MAX = 2 * kj::SECONDS;
-
-// What one attempt to be welcomed came to.
-enum class Attempt { WELCOME, COME_AGAIN, REFUSED };
 
 class Member final : public Group {
  public:
@@ -47,6 +40,7 @@ class Member final : public Group {
   }
 
   kj::Promise<std::string> broken() override { return kj::mv(broken_.promise); }
+  const std::vector<RankCard>& cards() const override { return cards_; }
 
   std::vector<RankNumber> present() const override {
     std::vector<RankNumber> ranks;
@@ -83,68 +77,27 @@ class Member final : public Group {
 
   // A failure of the connection means: come again.
   kj::Promise<Attempt> tryOnce() {
-    kj::Promise<Attempt> attempt = introduce();
-    return attempt.catch_([this](kj::Exception&& exception) {
-      lastTrouble_ = exception.getDescription().cStr();
-      return Attempt::COME_AGAIN;
-    });
+    kj::Promise<AttemptOutcome> attempt = introduceSelf();
+    return attempt
+        .catch_([](kj::Exception&& exception) {
+          return AttemptOutcome{Attempt::COME_AGAIN, exception.getDescription().cStr()};
+        })
+        .then([this](AttemptOutcome outcome) {
+          if (!outcome.trouble.empty()) lastTrouble_ = std::move(outcome.trouble);
+          return outcome.attempt;
+        });
   }
 
-  Co<Attempt> introduce() {
+  Co<AttemptOutcome> introduceSelf() {
     auto address = co_await network_.parseAddress(rendezvous_.c_str());
     auto stream = co_await timer_.timeoutAfter(GroupChannel::DEADLINE, address->connect());
     alive_ = nullptr;  // before the channel it writes to
     channel_ = kj::heap<GroupChannel>(kj::mv(stream), timer_);
-    ProofInput input{
-        .side = "host", .ref = task_.ref, .memberNonce = drawNonce(random_), .hostNonce = {}};
-    co_await channel_->send([this, &input](schema::GroupMessage::Builder out) {
-      auto hello = out.initHello();
-      hello.setVersion(1);
-      encode(task_.ref, hello.initRef());
-      hello.setWorldSize(task_.worldSize);
-      hello.setNonce({input.memberNonce.data(), input.memberNonce.size()});
-    });
-    auto message = co_await channel_->receive();
-    auto root = message->getRoot<schema::GroupMessage>();
-    if (!root.isChallenge()) co_return answerTo(root);
-    auto challenge = root.getChallenge();
-    bool trusted = checkHost(challenge, input);
-    if (!trusted) co_return Attempt::REFUSED;
-    input.side = "member";
-    Proof proof = makeProof(task_.secret, input);
-    co_await channel_->send([&proof](schema::GroupMessage::Builder out) {
-      out.setProof({proof.data(), proof.size()});
-    });
-    auto verdict = co_await channel_->receive();
-    co_return answerTo(verdict->getRoot<schema::GroupMessage>());
-  }
-
-  // The host proves the secret first: a stranger on that port learns nothing from us.
-  bool checkHost(schema::GroupMessage::Challenge::Reader challenge, ProofInput& input) {
-    auto nonce = challenge.getNonce();
-    if (nonce.size() == input.hostNonce.size()) {
-      std::memcpy(input.hostNonce.data(), nonce.begin(), nonce.size());
-      auto proof = challenge.getProof();
-      if (sameProof(makeProof(task_.secret, input), {proof.begin(), proof.size()})) return true;
-    }
-    lastTrouble_ = "whoever listens there does not know the secret of this generation";
-    return false;
-  }
-
-  Attempt answerTo(schema::GroupMessage::Reader root) {
-    switch (root.which()) {
-      case schema::GroupMessage::WELCOME:
-        return Attempt::WELCOME;
-      case schema::GroupMessage::REFUSED:
-        lastTrouble_ = root.getRefused().cStr();
-        return Attempt::REFUSED;
-      case schema::GroupMessage::WAIT:
-        lastTrouble_ = "an older generation still meets there";
-        return Attempt::COME_AGAIN;
-      default:
-        lastTrouble_ = "an answer out of turn";
-        return Attempt::COME_AGAIN;
-    }
+    Introduction introduction;
+    introduction.ref = task_.ref;
+    introduction.worldSize = task_.worldSize;
+    introduction.card = task_.card;
+    co_return co_await introduce(*channel_, random_, task_.secret, kj::mv(introduction));
   }
 
   // False when the connection broke before everybody was there.
@@ -159,29 +112,41 @@ class Member final : public Group {
 
   Co<bool> readUntilStart() {
     for (;;) {
-      auto message = co_await channel_->receive(SILENCE_MAX);
-      if (message->getRoot<schema::GroupMessage>().isStart()) break;
+      auto message = co_await channel_->receive(GROUP_SILENCE_MAX);
+      if (takeBegin(message->getRoot<schema::GroupMessage>())) break;
     }
     started_ = true;
     tasks_.add(watch());
     co_return true;
   }
 
-  Co<void> readForEver() {
-    for (;;) (void)co_await channel_->receive(SILENCE_MAX);
+  bool takeBegin(schema::GroupMessage::Reader root) {
+    if (!root.isBegin()) return false;
+    for (auto card : root.getBegin()) cards_.push_back(decode(card));
+    return cards_.size() == task_.worldSize;
+  }
+
+  // Returns why the group is broken, once rank 0 says so.
+  Co<std::string> readUntilBroken() {
+    for (;;) {
+      auto message = co_await channel_->receive(GROUP_SILENCE_MAX);
+      auto root = message->getRoot<schema::GroupMessage>();
+      if (root.isBroken()) co_return std::string(root.getBroken().cStr());
+    }
   }
   kj::Promise<void> watch() {
-    kj::Promise<void> reading = readForEver();
-    return reading.catch_([this](kj::Exception&& exception) {
-      broken_.fulfiller->fulfill("rank 0 left the group: " +
-                                 std::string(exception.getDescription().cStr()));
-    });
+    kj::Promise<std::string> reading = readUntilBroken();
+    return reading
+        .catch_([](kj::Exception&& exception) {
+          return "rank 0 left the group: " + std::string(exception.getDescription().cStr());
+        })
+        .then([this](std::string why) { broken_.fulfiller->fulfill(std::move(why)); });
   }
 
   Co<void> keepAliveLoop() {
     for (;;) {
       co_await channel_->send([](schema::GroupMessage::Builder out) { out.setAlive(); });
-      co_await timer_.afterDelay(ALIVE_INTERVAL);
+      co_await timer_.afterDelay(GROUP_ALIVE_INTERVAL);
     }
   }
   kj::Promise<void> keepAlive() {
@@ -199,6 +164,7 @@ class Member final : public Group {
   kj::PromiseFulfillerPair<std::string> broken_;
   kj::Own<GroupChannel> channel_;
   kj::Promise<void> alive_ = nullptr;
+  std::vector<RankCard> cards_;
   bool started_ = false;
   Tasks tasks_;
 };

@@ -5,6 +5,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
+#include <cstring>
 #include <string>
 
 namespace muster::worker {
@@ -30,7 +31,7 @@ Nonce drawNonce(Random& random) {
 }
 
 Proof makeProof(const GroupSecret& secret, const ProofInput& input) {
-  std::string text = "muster group v1 ";
+  std::string text = "muster group v2 ";
   text += input.side;
   text.push_back('\0');
   appendNumber(text, input.ref.deployment.value);
@@ -39,6 +40,7 @@ Proof makeProof(const GroupSecret& secret, const ProofInput& input) {
   appendNumber(text, input.ref.rank.value);
   appendBytes(text, input.memberNonce);
   appendBytes(text, input.hostNonce);
+  text += input.statement;
   Proof proof{};
   unsigned length = 0;
   const auto* made =
@@ -46,6 +48,14 @@ Proof makeProof(const GroupSecret& secret, const ProofInput& input) {
            reinterpret_cast<const unsigned char*>(text.data()), text.size(), proof.data(), &length);
   KJ_REQUIRE(made != nullptr && length == proof.size(), "HMAC failed", length);
   return proof;
+}
+
+MemoryMark makeMark(const GroupSecret& secret, const RankRef& ref) {
+  Proof proof = makeProof(
+      secret, {.side = "memory", .ref = ref, .memberNonce = {}, .hostNonce = {}, .statement = ""});
+  MemoryMark mark{};
+  std::memcpy(mark.data(), proof.data(), mark.size());
+  return mark;
 }
 
 bool sameProof(const Proof& wanted, std::span<const uint8_t> got) {

@@ -4,10 +4,12 @@
 
 #include "base/random.h"
 #include "protocol/command.h"
+#include "worker/collective/communicators.h"
 
 #include <array>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace muster::worker {
@@ -22,10 +24,14 @@ struct ProofInput {
   RankRef ref;            // of the member
   Nonce memberNonce;
   Nonce hostNonce;
+  std::string statement;  // what else is said, and must be believed
 };
 
 // HMAC-SHA256 under the secret of the generation.
 Proof makeProof(const GroupSecret& secret, const ProofInput& input);
+
+// What the shared memory of a rank begins with, so that nobody takes another's for it.
+MemoryMark makeMark(const GroupSecret& secret, const RankRef& ref);
 
 // In constant time.
 bool sameProof(const Proof& wanted, std::span<const uint8_t> got);

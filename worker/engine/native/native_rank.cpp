@@ -1,8 +1,9 @@
 #include "worker/engine/native/native_rank.h"
 
-#include "base/co.h"
 #include "base/kj_time.h"
+#include "protocol/endpoint_note.h"
 #include "sharding/model_spec.h"
+#include "worker/engine/native/group_proof.h"
 #include "worker/model_inspector.h"
 
 #include <kj/debug.h>
@@ -67,14 +68,20 @@ Result<Done> checkInspected(const OpenedPath& opened, const ModelFile& inspected
 
 }  // namespace
 
+bool isSameWork(const Assignment& a, Assignment b) {
+  b.ref.generation = a.ref.generation;
+  b.secret = a.secret;
+  b.rendezvous = a.rendezvous;
+  return a == b;
+}
+
+// What computes for this generation ends, wherever it waits.
+NativeRank::Meeting::~Meeting() noexcept(false) {
+  if (communicators != nullptr) communicators->abort("its generation is over");
+}
+
 NativeRank::NativeRank(kj::Network& network, kj::Timer& timer, Random& random)
-    : network_(network),
-      timer_(timer),
-      random_(random),
-      rendezvous_(kj::newPromiseAndFulfiller<std::string>()),
-      tasks_([this](kj::Exception&& exception) {
-        fail({.code = RefusalCode::INTERNAL, .text = exception.getDescription().cStr()});
-      }) {}
+    : network_(network), timer_(timer), random_(random) {}
 
 Result<Done> NativeRank::start(NativeRankTask task) {
   KJ_IF_MAYBE (running, task_) {
@@ -82,23 +89,54 @@ Result<Done> NativeRank::start(NativeRankTask task) {
     return Refusal{.code = RefusalCode::STALE_ORDER,
                    .text = "this process already serves another rank"};
   }
-  report_.ref = task.assignment.ref;
-  if (!task.assignment.rendezvous.empty()) meet(task.assignment.rendezvous);
   task_ = std::move(task);
-  tasks_.add(run());
+  enter(ReplicaPhase::LOADING, "");
+  loaded_ = load().fork();
+  beginGeneration();
   return Done{};
 }
 
+Result<Done> NativeRank::advance(Assignment assignment) {
+  KJ_IF_MAYBE (running, task_) {
+    if (running->assignment.ref == assignment.ref) return Done{};
+    bool follows = running->assignment.ref.generation < assignment.ref.generation &&
+                   isSameWork(running->assignment, assignment);
+    if (!follows || report_.phase == ReplicaPhase::FAILED) {
+      return Refusal{.code = RefusalCode::STALE_ORDER,
+                     .text = "this process cannot go on as that rank"};
+    }
+    running->assignment = std::move(assignment);
+    beginGeneration();
+    return Done{};
+  }
+  return Refusal{.code = RefusalCode::STALE_ORDER, .text = "this process has no task yet"};
+}
+
+void NativeRank::beginGeneration() {
+  const Assignment& assignment = KJ_ASSERT_NONNULL(task_).assignment;
+  generation_ = nullptr;
+  meeting_ = kj::heap<Meeting>();  // the old one leaves its group
+  report_.ref = assignment.ref;
+  report_.rendezvous.clear();
+  if (report_.phase != ReplicaPhase::LOADING) enter(ReplicaPhase::JOINING, "");
+  meet(assignment.rendezvous);
+  generation_ = runGeneration().eagerlyEvaluate([this](kj::Exception&& exception) {
+    fail({.code = RefusalCode::INTERNAL, .text = exception.getDescription().cStr()});
+  });
+}
+
 void NativeRank::meet(std::string rendezvous) {
-  if (rendezvousKnown_ || rendezvous.empty()) return;
-  rendezvousKnown_ = true;
-  rendezvous_.fulfiller->fulfill(std::move(rendezvous));
+  if (meeting_.get() == nullptr || meeting_->rendezvousKnown || rendezvous.empty()) return;
+  meeting_->rendezvousKnown = true;
+  meeting_->rendezvous.fulfiller->fulfill(std::move(rendezvous));
 }
 
 RankReport NativeRank::report() const {
   RankReport report = report_;
   if (load_.get() != nullptr) report.loaded = {load_->loadedBytes()};
-  if (group_.get() != nullptr) report.joined = group_->present();
+  if (meeting_.get() != nullptr && meeting_->group.get() != nullptr) {
+    report.joined = meeting_->group->present();
+  }
   return report;
 }
 
@@ -133,16 +171,23 @@ struct Steps {
 
 }  // namespace
 
-kj::Promise<void> NativeRank::run() {
-  return Steps{load()}
+kj::Promise<void> NativeRank::runGeneration() {
+  return Steps{KJ_ASSERT_NONNULL(loaded_).addBranch()}
       .then([this] { return join(); })
-      .promise.then([this](Result<Done> outcome) -> kj::Promise<void> {
-        if (!outcome) {
-          fail(outcome.refusal());
-          return kj::READY_NOW;
+      .then([this] { return connect(); })
+      .then([this] { return warmUp(); })
+      .promise
+      .then([this](Result<Done> outcome) -> kj::Promise<void> {
+        if (outcome) return serve();
+        fail(outcome.refusal());
+        return kj::READY_NOW;
+      })
+      .catch_([this](kj::Exception&& exception) -> kj::Promise<void> {
+        // A member that left while we met: its loss is the leader's to repair.
+        if (exception.getType() == kj::Exception::Type::DISCONNECTED) {
+          return waitForNextGeneration(exception.getDescription().cStr());
         }
-        enter(ReplicaPhase::READY, "");
-        return watchGroup();
+        return kj::mv(exception);
       });
 }
 
@@ -179,17 +224,48 @@ Result<Done> NativeRank::beginLoad() {
 }
 
 kj::Promise<Result<Done>> NativeRank::load() {
-  enter(ReplicaPhase::LOADING, "");
   auto begun = beginLoad();
   if (!begun) return begun;
-  return load_->loaded().then([this](Result<std::vector<LoadedSlice>> slices) -> Result<Done> {
-    if (!slices) return slices.refusal();
-    report_.loaded = {load_->loadedBytes()};
-    load_ = nullptr;
-    weights_ = std::move(*slices);
-    keepReports(weights_);
-    return Done{};
-  });
+  return load_->loaded().then(
+      [this](Result<std::vector<LoadedSlice>> slices) -> kj::Promise<Result<Done>> {
+        if (!slices) return Result<Done>(slices.refusal());
+        report_.loaded = {load_->loadedBytes()};
+        load_ = nullptr;
+        keepReports(*slices);
+        return Steps{place(std::move(*slices))}.then([this] { return readText(); }).promise;
+      });
+}
+
+bool NativeRank::answers() const {
+  const auto& task = KJ_ASSERT_NONNULL(task_);
+  return task.assignment.ref.rank.value == 0 && !task.tls.certificate.empty();
+}
+
+// What rank 0 needs to speak: tokenizer, chat template, end tokens.
+kj::Promise<Result<Done>> NativeRank::readText() {
+  if (!answers()) return Result<Done>(Done{});
+  const auto& task = KJ_ASSERT_NONNULL(task_);
+  auto read = [roots = task.modelRoots, source = task.assignment.modelSource] {
+    ModelRoots modelRoots(roots);
+    auto folder = modelRoots.openModel(source);
+    if (!folder) return Result<std::shared_ptr<const ModelText>>(folder.refusal());
+    return readModelText(modelRoots, *folder);
+  };
+  return reader_.run(read).then(
+      [this](Result<std::shared_ptr<const ModelText>> text) -> Result<Done> {
+        if (!text) return text.refusal();
+        text_ = std::move(*text);
+        return Done{};
+      });
+}
+
+kj::Promise<Result<Done>> NativeRank::place(std::vector<LoadedSlice> slices) {
+  const auto& task = KJ_ASSERT_NONNULL(task_);
+  auto spec = sharding::readModelSpec(task.manifest.configJson, task.manifest.tensors);
+  if (!spec) return Result<Done>(spec.refusal());
+  RankWeightsTask weights{
+      .spec = std::move(*spec), .plan = task.assignment.plan, .rank = task.assignment.ref.rank};
+  return engine_.place(std::move(weights), std::move(slices));
 }
 
 void NativeRank::keepReports(const std::vector<LoadedSlice>& slices) {
@@ -204,38 +280,167 @@ void NativeRank::keepReports(const std::vector<LoadedSlice>& slices) {
   }
 }
 
-kj::Promise<Result<Done>> NativeRank::join() {
+GroupTask NativeRank::groupTask() const {
   const auto& task = KJ_ASSERT_NONNULL(task_);
+  return {.ref = task.assignment.ref,
+          .worldSize = task.assignment.worldSize,
+          .secret = task.assignment.secret,
+          .joinTimeout = task.joinTimeout};
+}
+
+GroupShape NativeRank::groupShape() const {
+  const Assignment& assignment = KJ_ASSERT_NONNULL(task_).assignment;
+  return {.worldSize = assignment.worldSize,
+          .tensor = assignment.plan.tensor,
+          .self = assignment.ref.rank.value,
+          .deadline = assignment.timeouts.stall};
+}
+
+kj::Promise<Result<Done>> NativeRank::join() {
   enter(ReplicaPhase::JOINING, "");
-  GroupTask group{.ref = task.assignment.ref,
-                  .worldSize = task.assignment.worldSize,
-                  .secret = task.assignment.secret,
-                  .joinTimeout = task.joinTimeout};
-  if (group.ref.rank.value == 0) {
-    return hostGroup(network_, timer_, random_, group, task.listenAddress)
+  return Steps{openPort()}.then([this] { return meetGroup(); }).promise;
+}
+
+// What the others need to reach this rank.
+kj::Promise<Result<Done>> NativeRank::openPort() {
+  GroupTask task = groupTask();
+  memory_ = SharedMemory::make();
+  writeMark(KJ_ASSERT_NONNULL(memory_), makeMark(task.secret, task.ref));
+  return openDataPort(network_, timer_, random_, task, KJ_ASSERT_NONNULL(task_).listenAddress)
+      .then([this](kj::Own<DataPort> port) -> Result<Done> {
+        meeting_->port = kj::mv(port);
+        return Done{};
+      });
+}
+
+kj::Promise<Result<Done>> NativeRank::meetGroup() {
+  GroupTask task = groupTask();
+  task.card = {.host = hostIdentity(),
+               .dataAddress = meeting_->port->address(),
+               .memory = KJ_ASSERT_NONNULL(memory_).address()};
+  if (task.ref.rank.value == 0) {
+    return hostGroup(network_, timer_, random_, task, KJ_ASSERT_NONNULL(task_).listenAddress)
         .then([this](kj::Own<GroupHost> host) {
           report_.rendezvous = host->rendezvous();
-          group_ = kj::mv(host);
-          return group_->joined();
+          meeting_->group = kj::mv(host);
+          return meeting_->group->joined();
         });
   }
-  return rendezvous_.promise.then([this, group](std::string rendezvous) {
-    group_ = joinGroup(network_, timer_, random_, group, std::move(rendezvous));
-    return group_->joined();
+  return meeting_->rendezvous.promise.then([this, task](std::string rendezvous) {
+    meeting_->group = joinGroup(network_, timer_, random_, task, std::move(rendezvous));
+    return meeting_->group->joined();
   });
 }
 
-// A broken group cannot compute. The leader usually knows the cause first and ends this generation;
-// when it does not within the stall time, this rank says so itself.
-kj::Promise<void> NativeRank::watchGroup() {
-  return group_->broken().then([this](std::string why) {
-    enter(ReplicaPhase::JOINING, why + "; waiting for the next generation");
-    const auto& stall = KJ_ASSERT_NONNULL(task_).assignment.timeouts.stall;
-    return timer_.afterDelay(toKj(stall)).then([this, why = std::move(why)] {
-      report_.reason = Reason::RANK_STALLED;
-      report_.firstError = why;
-      enter(ReplicaPhase::FAILED, why);
-    });
+// Throws DISCONNECTED with the group's word when a rank leaves before the promise is done.
+template <class T>
+kj::Promise<T> NativeRank::unlessBroken(kj::Promise<T> promise) {
+  auto left = KJ_ASSERT_NONNULL(meeting_->broken).addBranch().then([](std::string why) -> T {
+    kj::throwFatalException(KJ_EXCEPTION(DISCONNECTED, why));
+  });
+  return promise.exclusiveJoin(kj::mv(left));
+}
+
+kj::Promise<Result<Done>> NativeRank::connect() {
+  meeting_->broken = meeting_->group->broken().fork();
+  std::vector<RankCard> cards = meeting_->group->cards();
+  auto peers = peersByTcp(groupShape(), cards);
+  return unlessBroken(meeting_->port->connect(peers, cards))
+      .then([this, cards](Result<DataPort::Connections> connections) -> Result<Done> {
+        if (!connections) return connections.refusal();
+        GroupTask task = groupTask();
+        std::vector<MemoryMark> marks;
+        for (uint32_t rank = 0; rank < task.worldSize; ++rank) {
+          RankRef ref = task.ref;
+          ref.rank = {rank};
+          marks.push_back(makeMark(task.secret, ref));
+        }
+        meeting_->communicators = std::make_shared<Communicators>(
+            groupShape(),
+            Communicators::Parts{cards, std::move(marks), kj::mv(KJ_ASSERT_NONNULL(memory_)),
+                                 std::move(*connections)},
+            clock_);
+        memory_ = nullptr;
+        return Done{};
+      });
+}
+
+// Half of what the weights leave of this rank's share: activations and buffers take the rest.
+Bytes NativeRank::cacheMemory() const {
+  Bytes share = KJ_ASSERT_NONNULL(task_).assignment.memory;
+  return share > report_.loaded ? Bytes{(share - report_.loaded).count / 2} : Bytes{};
+}
+
+kj::Promise<Result<Done>> NativeRank::warmUp() {
+  enter(ReplicaPhase::WARMING, "");
+  return unlessBroken(engine_.enter(meeting_->communicators, cacheMemory()))
+      .then([this](std::shared_ptr<GroupEngine> engine) -> Result<Done> {
+        meeting_->engine = std::move(engine);
+        return Done{};
+      });
+}
+
+// Until the group is broken: by a rank that leaves, or by what the engine meets.
+kj::Promise<void> NativeRank::serve() {
+  auto begun = beginComputing();
+  if (!begun) {
+    fail(begun.refusal());
+    return kj::READY_NOW;
+  }
+  return KJ_ASSERT_NONNULL(meeting_->broken)
+      .addBranch()
+      .exclusiveJoin(kj::mv(*begun))
+      .then([this](std::string why) {
+        return waitForNextGeneration(why.empty() ? "rank 0 has ended the group" : std::move(why));
+      });
+}
+
+// Resolves with why no more can be computed.
+Result<kj::Promise<std::string>> NativeRank::beginComputing() {
+  bool first = KJ_ASSERT_NONNULL(task_).assignment.ref.rank.value == 0;
+  if (answers()) return answerRequests();
+  enter(ReplicaPhase::READY, "");
+  return first ? keepAlive() : engine_.follow(meeting_->engine);
+}
+
+Result<kj::Promise<std::string>> NativeRank::answerRequests() {
+  const auto& task = KJ_ASSERT_NONNULL(task_);
+  const auto& assignment = task.assignment;
+  bool isIpv6 = task.listenAddress.find(':') != std::string::npos;
+  ServingOptions options{
+      .address = (isIpv6 ? "[" + task.listenAddress + "]" : task.listenAddress) + ":0",
+      .tls = task.tls,
+      .model = assignment.deployment.value,
+      .aliases = {assignment.tenant.value + "/" + assignment.deployment.value},
+      .tenant = assignment.tenant.value,
+      .deployment = assignment.deployment.value,
+      .replica = assignment.ref.replica.value,
+      .stall = assignment.timeouts.stall};
+  auto serving = Serving::start(std::move(options), text_, meeting_->engine->executor(), timer_,
+                                clock_, random_, logger_);
+  if (!serving) return serving.refusal();
+  meeting_->serving = kj::mv(*serving);
+  enter(ReplicaPhase::READY, endpointNote("https://" + meeting_->serving->address()));
+  return meeting_->serving->broken();
+}
+
+kj::Promise<std::string> NativeRank::keepAlive() {
+  return engine_.keepAlive(meeting_->engine).then([this](std::string why) {
+    if (!why.empty()) return kj::Promise<std::string>(std::move(why));
+    return timer_.afterDelay(toKj(KEEP_ALIVE)).then([this] { return keepAlive(); });
+  });
+}
+
+// A broken group cannot compute. The leader usually knows the cause first and makes the next
+// generation; when it does not within the stall time, this rank says so itself.
+kj::Promise<void> NativeRank::waitForNextGeneration(std::string why) {
+  if (meeting_->communicators != nullptr) meeting_->communicators->abort(why);
+  enter(ReplicaPhase::JOINING, why + "; waiting for the next generation");
+  const auto& stall = KJ_ASSERT_NONNULL(task_).assignment.timeouts.stall;
+  return timer_.afterDelay(toKj(stall)).then([this, why = std::move(why)] {
+    report_.reason = Reason::RANK_STALLED;
+    report_.firstError = why;
+    enter(ReplicaPhase::FAILED, why);
   });
 }
 

@@ -7,6 +7,7 @@
 #include "base/unix_control.h"
 #include "protocol/codec.h"
 #include "protocol/rank.capnp.h"
+#include "worker/engine/native/native_rank.h"
 #include "worker/rank_unit.h"
 #include "worker/stall_watch.h"
 
@@ -40,6 +41,14 @@ class NativeUnit final : public RankUnit {
 
   RefusalCode exitCode() const override { return RefusalCode::RANK_CRASHED; }
 
+  bool isSameProcess(const Assignment& next) const override {
+    return isSameWork(assignment_, next);
+  }
+  // Not connected yet: the process gets the newest assignment as soon as we are.
+  void tellAdvance() override {
+    if (control_.get() != nullptr) tasks_.add(sendAdvance());
+  }
+
  private:
   Co<void> runCo(bool adopted) {
     if (!adopted) {
@@ -51,9 +60,11 @@ class NativeUnit final : public RankUnit {
     co_await connect();
     if (over()) co_return;
     RankReport first = co_await ask();
-    if (first.ref != assignment_.ref) {
+    if (first.ref == RankRef()) {
       bool taken = co_await handOver();
       if (!taken) co_return;
+    } else if (first.ref != assignment_.ref) {
+      co_await sendAdvance();
     } else if (!assignment_.rendezvous.empty()) {
       co_await tellMeeting();
     }
@@ -135,6 +146,9 @@ class NativeUnit final : public RankUnit {
     task.setJoinTimeoutNs(assignment_.timeouts.ready.nanos);
     auto roots = task.initModelRoots(static_cast<uint32_t>(environment_.modelRoots.size()));
     for (uint32_t i = 0; i < roots.size(); ++i) roots.set(i, environment_.modelRoots[i]);
+    task.getTls().setCa(environment_.tls.ca);
+    task.getTls().setCertificate(environment_.tls.certificate);
+    task.getTls().setKey(environment_.tls.key);
     auto answer = co_await request.send();
     Refusal refusal = decode(answer.getRefusal());
     if (static_cast<uint16_t>(refusal.code) == 0) co_return true;
@@ -146,6 +160,20 @@ class NativeUnit final : public RankUnit {
     auto request = client().meetRequest();
     request.setRendezvous(assignment_.rendezvous);
     return request.send().ignoreResult();
+  }
+
+  kj::Promise<void> sendAdvance() {
+    auto request = client().advanceRequest();
+    encode(assignment_, request.initAssignment());
+    auto answer =
+        request.send().then([this](capnp::Response<schema::RankControl::AdvanceResults>&& taken) {
+          if (!taken.hasRefusal()) return;
+          Refusal refusal = decode(taken.getRefusal());
+          if (refusal.code == RefusalCode{}) return;
+          fail(Reason::RANK_CRASHED, "it cannot go on: " + refusal.text);
+        });
+    return withDeadline(environment_.timer, ANSWER_DEADLINE, "telling a rank its next generation",
+                        kj::mv(answer));
   }
 
   // Asks again and again. A rank that neither answers nor gets on within the stall time is failed
@@ -167,7 +195,8 @@ class NativeUnit final : public RankUnit {
   }
 
   void take(RankReport told) {
-    if (over()) return;
+    // An answer from before it heard of its generation says nothing about this one.
+    if (over() || told.ref != assignment_.ref) return;
     bool news = told.phase != report_.phase || told.rendezvous != report_.rendezvous ||
                 told.message != report_.message || told.joined != report_.joined;
     if (told.phase == ReplicaPhase::FAILED) {

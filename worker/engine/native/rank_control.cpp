@@ -16,6 +16,8 @@ kj::Promise<void> RankControlServer::start(StartContext context) {
                       .listenAddress = in.getListenAddress(),
                       .joinTimeout = {in.getJoinTimeoutNs()}};
   for (auto root : in.getModelRoots()) task.modelRoots.emplace_back(root.cStr());
+  auto tls = in.getTls();
+  task.tls = {tls.getCa(), tls.getCertificate(), tls.getKey()};
   auto taken = rank_.start(std::move(task));
   if (!taken) encode(taken.refusal(), context.getResults().initRefusal());
   return kj::READY_NOW;
@@ -28,6 +30,12 @@ kj::Promise<void> RankControlServer::status(StatusContext context) {
 
 kj::Promise<void> RankControlServer::meet(MeetContext context) {
   rank_.meet(context.getParams().getRendezvous().cStr());
+  return kj::READY_NOW;
+}
+
+kj::Promise<void> RankControlServer::advance(AdvanceContext context) {
+  auto taken = rank_.advance(decode(context.getParams().getAssignment()));
+  if (!taken) encode(taken.refusal(), context.getResults().initRefusal());
   return kj::READY_NOW;
 }
 

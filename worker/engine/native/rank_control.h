@@ -19,6 +19,7 @@ class RankControlServer final : public schema::RankControl::Server {
   kj::Promise<void> status(StatusContext context) override;
   kj::Promise<void> meet(MeetContext context) override;
   kj::Promise<void> stop(StopContext context) override;
+  kj::Promise<void> advance(AdvanceContext context) override;
 
  private:
   NativeRank& rank_;

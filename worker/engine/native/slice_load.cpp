@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <mutex>
 #include <optional>
+#include <sys/mman.h>
 #include <unistd.h>
 #include <utility>
 
@@ -18,14 +19,18 @@ namespace muster::worker {
 namespace {
 
 constexpr uint64_t ALIGNMENT = 64;
+constexpr uint64_t HUGE_PAGE = 2 << 20;
 constexpr uint64_t READ_BYTES = 4 << 20;  // one positional read; larger ones were not faster
 
 }  // namespace
 
 AlignedBytes::AlignedBytes(uint64_t size) : size_(size) {
-  uint64_t rounded = std::max(ALIGNMENT, (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
-  data_.reset(static_cast<std::byte*>(std::aligned_alloc(ALIGNMENT, rounded)));
+  uint64_t alignment = size >= HUGE_PAGE ? HUGE_PAGE : ALIGNMENT;
+  uint64_t rounded = std::max(alignment, (size + alignment - 1) / alignment * alignment);
+  data_.reset(static_cast<std::byte*>(std::aligned_alloc(alignment, rounded)));
   KJ_REQUIRE(data_ != nullptr, "out of memory for a slice", size);
+  // A hint: 512 times fewer page faults while it is filled.
+  if (alignment == HUGE_PAGE) ::madvise(data_.get(), rounded, MADV_HUGEPAGE);
 }
 
 void AlignedBytes::Free::operator()(std::byte* memory) const { std::free(memory); }
@@ -55,6 +60,7 @@ struct SliceLoad::Shared {
     KJ_FAIL_REQUIRE("a slice names a file that was not opened", slice.file.c_str());
   }
 
+  // False when the load has failed or shall stop.
   bool readPiece(const OpenedPath& file, uint64_t offset, std::byte* to, uint64_t bytes);
   bool readSlice(LoadedSlice& target);
   void run();
@@ -64,8 +70,7 @@ bool SliceLoad::Shared::readPiece(const OpenedPath& file, uint64_t offset, std::
                                   uint64_t bytes) {
   while (bytes > 0) {
     if (stop) return false;
-    ssize_t got =
-        ::pread(file.fd.get(), to, std::min(bytes, READ_BYTES), static_cast<off_t>(offset));
+    ssize_t got = ::pread(file.fd.get(), to, bytes, static_cast<off_t>(offset));
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) {
       fail({.code = RefusalCode::WEIGHTS_CORRUPT,
@@ -77,21 +82,30 @@ bool SliceLoad::Shared::readPiece(const OpenedPath& file, uint64_t offset, std::
     offset += count;
     to += count;
     bytes -= count;
-    loadedBytes += count;
   }
   return true;
 }
 
+// Each piece is hashed while it is still in the processor's cache.
 bool SliceLoad::Shared::readSlice(LoadedSlice& target) {
   const auto& slice = target.slice;
   const auto& file = fileOf(slice);
   target.bytes = AlignedBytes(slice.bytes);
+  std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> hash(XXH3_createState(),
+                                                                &XXH3_freeState);
+  XXH3_64bits_reset(hash.get());
   std::byte* to = target.bytes.data();
   for (uint64_t row = 0; row < slice.rows; ++row) {
-    if (!readPiece(file, slice.offset + row * slice.stride, to, slice.rowBytes)) return false;
-    to += slice.rowBytes;
+    uint64_t offset = slice.offset + row * slice.stride;
+    for (uint64_t done = 0; done < slice.rowBytes; done += READ_BYTES) {
+      uint64_t count = std::min(READ_BYTES, slice.rowBytes - done);
+      if (!readPiece(file, offset + done, to, count)) return false;
+      XXH3_64bits_update(hash.get(), to, count);
+      to += count;
+      loadedBytes += count;
+    }
   }
-  target.checksum = XXH3_64bits(target.bytes.data(), target.bytes.size());
+  target.checksum = XXH3_64bits_digest(hash.get());
   return true;
 }
 

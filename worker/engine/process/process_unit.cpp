@@ -3,7 +3,9 @@
 #include "base/co.h"
 #include "base/http_client.h"
 #include "base/kj_time.h"
-#include "worker/engine/process/process_environment.h"
+#include "protocol/endpoint_note.h"
+#include "protocol/engine_preset.h"
+#include "protocol/launch.h"
 #include "worker/model_roots.h"
 #include "worker/rank_unit.h"
 #include "worker/stall_watch.h"
@@ -18,6 +20,13 @@ namespace {
 constexpr Duration LOOK_INTERVAL = 200_ms;  // until it is Ready
 constexpr Duration LOOK_INTERVAL_READY = 2_s;
 constexpr std::string_view FILE_SCHEME = "file:";
+
+struct Place {
+  std::string address;     // of this node
+  uint16_t port = 0;       // the rank's own HTTP port
+  std::string modelPath;   // resolved; empty when the deployment has no local model
+  std::string rendezvous;  // "host:port"
+};
 
 class ProcessUnit final : public RankUnit {
  public:
@@ -59,44 +68,84 @@ class ProcessUnit final : public RankUnit {
     co_await follow();
   }
 
+  Launch launchHere() const {
+    return launchOf(assignment_, {.address = place_.address,
+                                  .port = std::to_string(place_.port),
+                                  .modelPath = place_.modelPath,
+                                  .rendezvous = place_.rendezvous});
+  }
+
   bool startProcess() {
     ProcessSpec spec;
-    spec.argv = processCommand(assignment_.engine);
-    spec.env = processEnvironment(assignment_, place_);
+    spec.argv = launch_.argv;
+    for (const auto& [name, value] : launch_.env) {
+      std::string variable = name;
+      spec.env.push_back(variable.append("=").append(value));
+    }
     spec.cwd = folder_.path();
     auto spawned = spawn(std::move(spec));
     if (!spawned) fail(Reason::ENGINE_EXITED, spawned.refusal().text);
     return spawned.ok();
   }
 
-  // Port, model and meeting point. Rank 0 chooses where the group meets; the others wait to hear of
-  // it.
+  // Whether this rank chooses where the group meets, or where it can itself be met; the others wait
+  // to hear of it.
+  bool tellsMeeting() const {
+    bool isHead = assignment_.ref.rank.value == 0;
+    bool headTells = meetingOf(assignment_.engine.kind) == Meeting::HEAD;
+    return headTells == isHead || assignment_.worldSize == 1;
+  }
+
+  void tellMeeting() { report_.rendezvous = tellsMeeting() ? place_.rendezvous : ""; }
+
+  // Port, model and meeting point, and what follows from them.
   Co<bool> findPlace() {
     bool found = findModel();
     if (!found) co_return false;
     place_.port = co_await freePort();
-    if (assignment_.ref.rank.value == 0) {
-      if (place_.rendezvous.empty()) {
-        uint16_t port = co_await freePort();
-        place_.rendezvous = place_.address + ":" + std::to_string(port);
-      }
+    if (place_.rendezvous.empty() && tellsMeeting()) {
+      uint16_t port = co_await freePort();
+      place_.rendezvous = place_.address + ":" + std::to_string(port);
     } else if (place_.rendezvous.empty()) {
-      enter(ReplicaPhase::PENDING, "waiting for rank 0 to say where the group meets");
+      bool isHead = assignment_.ref.rank.value == 0;
+      enter(ReplicaPhase::PENDING, isHead ? "waiting for the other ranks to say where they are"
+                                          : "waiting for rank 0 to say where the group meets");
       co_await kj::mv(meeting_.promise);
     }
-    report_.rendezvous = assignment_.ref.rank.value == 0 ? place_.rendezvous : "";
+    launch_ = launchHere();
+    if (!launch_.isMet) tellMeeting();
     co_return savePlace();
+  }
+
+  // A program whose readiness is asked by HTTP answers requests on the same port.
+  std::string endpoint() const {
+    bool answers = assignment_.ref.rank.value == 0 && launch_.ready.httpPath;
+    if (!answers) return "";
+    bool isIpv6 = place_.address.find(':') != std::string::npos;
+    std::string host = isIpv6 ? "[" + place_.address + "]" : place_.address;
+    return "http://" + host + ":" + std::to_string(place_.port);
   }
 
   bool findModel() {
     if (!assignment_.modelSource.starts_with(FILE_SCHEME)) return true;
-    auto folder = ModelRoots(environment_.modelRoots).openModel(assignment_.modelSource);
-    if (!folder) {
-      fail(Reason::FETCH_FAILED, folder.refusal().text);
+    auto opened = openModel(assignment_.modelSource);
+    if (!opened) {
+      fail(Reason::FETCH_FAILED, opened.refusal().text);
       return false;
     }
-    place_.modelPath = folder->path;
+    place_.modelPath = opened->path;
     return true;
+  }
+
+  // The model's folder, or the one file that the engine reads.
+  Result<OpenedPath> openModel(const std::string& source) const {
+    ModelRoots roots(environment_.modelRoots);
+    const EnginePreset* preset = findPreset(assignment_.engine.kind);
+    if (preset == nullptr || preset->modelSuffix.empty()) return roots.openModel(source);
+    size_t slash = source.rfind('/');
+    auto folder = roots.openModel(source.substr(0, slash));
+    if (!folder) return folder;
+    return roots.openFile(*folder, source.substr(slash + 1));
   }
 
   // A port that was free a moment ago. The program binds it itself, so nobody can hold it for the
@@ -124,7 +173,8 @@ class ProcessUnit final : public RankUnit {
       return false;
     place_.port = static_cast<uint16_t>(port);
     place_.rendezvous = rendezvous;
-    report_.rendezvous = assignment_.ref.rank.value == 0 ? place_.rendezvous : "";
+    launch_ = launchHere();
+    if (!launch_.isMet) tellMeeting();
     return true;
   }
 
@@ -146,7 +196,8 @@ class ProcessUnit final : public RankUnit {
   // With an HTTP path: it answers 2xx now. With a log line: it has been printed. With neither: it
   // runs.
   kj::Promise<bool> looksReady(const std::vector<std::string>& lines) {
-    const auto& ready = assignment_.engine.ready;
+    const ReadyProbe& ready = launch_.ready;
+    if (launch_.isMet) return isMet();
     if (ready.httpPath) {
       return probeHttp(environment_.network, environment_.timer,
                        {.port = place_.port, .path = *ready.httpPath})
@@ -162,6 +213,16 @@ class ProcessUnit final : public RankUnit {
     return true;
   }
 
+  kj::Promise<bool> isMet() {
+    return environment_.network.parseAddress(place_.rendezvous.c_str())
+        .then([](kj::Own<kj::NetworkAddress> address) {
+          auto connected = address->connect();
+          return connected.attach(kj::mv(address));
+        })
+        .then([](kj::Own<kj::AsyncIoStream>&&) { return true; },
+              [](kj::Exception&&) { return false; });
+  }
+
   void judge(bool well, bool stalled, SteadyTime now) {
     if (report_.phase == ReplicaPhase::READY) {
       if (!well && stalled) {
@@ -170,9 +231,10 @@ class ProcessUnit final : public RankUnit {
       }
       return;
     }
-    Duration readyTimeout = assignment_.engine.ready.timeout.value_or(assignment_.timeouts.ready);
+    Duration readyTimeout = launch_.ready.timeout.value_or(assignment_.timeouts.ready);
     if (well) {
-      enter(ReplicaPhase::READY, "");
+      tellMeeting();
+      enter(ReplicaPhase::READY, endpointNote(endpoint()));
     } else if (now - startedAt_ >= readyTimeout) {
       fail(Reason::HEALTH_CHECK_FAILED, "not ready within " + toText(readyTimeout));
     } else if (stalled) {
@@ -181,7 +243,8 @@ class ProcessUnit final : public RankUnit {
     }
   }
 
-  ProcessPlace place_;
+  Place place_;
+  Launch launch_;
   OutputTail tail_;
   kj::PromiseFulfillerPair<void> meeting_;
   SteadyTime startedAt_;

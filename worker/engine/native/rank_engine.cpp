@@ -1,0 +1,129 @@
+#include "worker/engine/native/rank_engine.h"
+
+#include "worker/engine/native/cpu_backend.h"
+
+#include <kj/debug.h>
+
+#include <algorithm>
+#include <optional>
+#include <span>
+#include <utility>
+
+namespace muster::worker {
+namespace {
+
+// As many sequences of this length as the memory has room for; more would only wait for each other
+// on a CPU.
+constexpr uint64_t SEQUENCES_MAX = 8;
+constexpr uint64_t CONTEXT_MAX = 4096;
+
+RankCollectives collectivesOf(Communicators& all) {
+  return {all.world(), all.tensor(), all.pipeline()};
+}
+
+uint64_t bytesPerToken(const RankWeights& weights) {
+  const auto& spec = weights.spec;
+  uint64_t heads = std::max<uint64_t>(1, spec.kvHeads / weights.plan.tensor);
+  return 2 * weights.layers.size() * heads * spec.headSize * bytesPerElement(spec.dtype);
+}
+
+// Blocks for which this rank has memory; at least one.
+uint32_t blocksFor(const RankWeights& weights, Bytes memory, uint32_t blockTokens) {
+  uint64_t wanted = SEQUENCES_MAX * std::min<uint64_t>(weights.spec.positions, CONTEXT_MAX);
+  uint64_t perToken = std::max<uint64_t>(1, bytesPerToken(weights));
+  uint64_t tokens = std::min(wanted, memory.count / perToken);
+  return static_cast<uint32_t>(std::max<uint64_t>(1, tokens / blockTokens));
+}
+
+// All ranks' values, by rank. Proves on the way that every member is there, in its place.
+std::vector<uint32_t> exchange(Collective& collective, uint32_t mine) {
+  std::vector<uint32_t> all(collective.size());
+  collective.allGather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(all)));
+  return all;
+}
+
+void checkOrder(Collective& collective) {
+  auto ranks = exchange(collective, collective.rank());
+  for (uint32_t i = 0; i < ranks.size(); ++i) {
+    KJ_REQUIRE(ranks[i] == i, "the ranks of the group are not in order", i, ranks[i]);
+  }
+}
+
+KvCacheShape agreeOnCache(Communicators& all, const RankWeights& weights, Bytes memory) {
+  KvCacheShape shape;
+  auto blocks = exchange(all.world(), blocksFor(weights, memory, shape.blockTokens));
+  shape.blocks = *std::min_element(blocks.begin(), blocks.end());
+  return shape;
+}
+
+// What the event loop can read: the one exception that says "the group is gone".
+template <class Work>
+auto orDisconnected(Work work) {
+  try {
+    return work();
+  } catch (const CollectiveBroken& broken) {
+    kj::throwFatalException(KJ_EXCEPTION(DISCONNECTED, broken.what()));
+  }
+}
+
+}  // namespace
+
+GroupEngine::GroupEngine(Backend& backend, const RankWeights& weights,
+                         std::shared_ptr<Communicators> communicators, KvCacheShape cache)
+    : communicators_(std::move(communicators)),
+      executor_({backend, weights, collectivesOf(*communicators_)}, cache) {}
+
+RankEngine::RankEngine() : backend_(makeCpuBackend()) {}
+RankEngine::~RankEngine() noexcept(false) = default;
+
+kj::Promise<Result<Done>> RankEngine::place(RankWeightsTask task, std::vector<LoadedSlice> slices) {
+  // std::function wants to be copied; slices cannot be.
+  auto shared = std::make_shared<std::vector<LoadedSlice>>(std::move(slices));
+  return thread_.run([this, task = std::move(task), shared]() -> Result<Done> {
+    auto placed = placeWeights(*backend_, task, std::move(*shared));
+    if (!placed) return placed.refusal();
+    weights_ = std::make_unique<RankWeights>(std::move(*placed));
+    return Done{};
+  });
+}
+
+kj::Promise<std::shared_ptr<GroupEngine>> RankEngine::enter(
+    std::shared_ptr<Communicators> communicators, Bytes memory) {
+  return thread_.run([this, communicators = std::move(communicators), memory] {
+    return orDisconnected([&] {
+      checkOrder(communicators->tensor());
+      checkOrder(communicators->pipeline());
+      KvCacheShape cache = agreeOnCache(*communicators, *weights_, memory);
+      return std::make_shared<GroupEngine>(*backend_, *weights_, communicators, cache);
+    });
+  });
+}
+
+namespace {
+
+// Runs `work` on the executor. Returns why the group broke; empty: it did not.
+template <class Work>
+std::string brokenBy(GroupEngine& group, Work work) {
+  try {
+    work(group.executor());
+    return "";
+  } catch (const CollectiveBroken& broken) {
+    return broken.what();
+  }
+}
+
+}  // namespace
+
+kj::Promise<std::string> RankEngine::follow(std::shared_ptr<GroupEngine> group) {
+  return thread_.run([group = std::move(group)] {
+    return brokenBy(*group, [](GroupExecutor& executor) { executor.followSteps(); });
+  });
+}
+
+kj::Promise<std::string> RankEngine::keepAlive(std::shared_ptr<GroupEngine> group) {
+  return thread_.run([group = std::move(group)] {
+    return brokenBy(*group, [](GroupExecutor& executor) { executor.keepAlive(); });
+  });
+}
+
+}  // namespace muster::worker
