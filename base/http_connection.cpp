@@ -1,6 +1,6 @@
 // The protocol of one client: Boost.Beast parses, asio waits. One of the few files that include
 // Beast. What Beast lets pass and we do not (several lengths or hosts, lengths beside chunks,
-// trailers as headers) is refused here.
+// trailers as headers) is refused here. Long because one client's protocol is told whole.
 #include "base/http_connection.h"
 
 #include "base/http_text.h"
@@ -19,7 +19,9 @@
 
 #include <array>
 #include <chrono>
+#include <cstdio>
 #include <memory>
+#include <utility>
 
 namespace muster {
 namespace {
@@ -119,8 +121,17 @@ class ServedConnection final : public HttpConnection,
     auto executor = socket_.get_executor();
     asio::co_spawn(executor, serve(shared_from_this()), asio::detached);
   }
-  void answer(HttpResponse response) override {
+  void answer(HttpResponse response, HttpBodyKind kind) override {
     response_ = std::move(response);
+    kind_ = kind;
+    wake();
+  }
+  void append(std::string piece) override {
+    piece_ = std::move(piece);
+    wake();
+  }
+  void finish(HttpStreamEnd end) override {
+    streamEnd_ = end;
     wake();
   }
   void wake() override { changed_.cancel(); }
@@ -179,7 +190,13 @@ class ServedConnection final : public HttpConnection,
       co_return false;
     }
     bool keepAlive = parser_->keep_alive() && parser_->get().version() == 11 && !shared_.draining;
-    bool written = co_await write(keepAlive);
+    bool written = false;
+    if (kind_ == HttpBodyKind::STREAMED) {
+      written = co_await writeStream(keepAlive);
+      endExchange();
+    } else {
+      written = co_await write(keepAlive);
+    }
     co_return written&& keepAlive;
   }
 
@@ -237,6 +254,7 @@ class ServedConnection final : public HttpConnection,
   bool hasInputOrEnd() { return !input_.empty() || ended_ || shared_.draining; }
   bool hasEnded() { return ended_; }
   bool isAnsweredOrEnded() { return response_.has_value() || ended_; }
+  bool hasPieceOrEnd() { return !piece_.empty() || streamEnd_.has_value() || ended_; }
 
   // Empty lines before a request are skipped, as RFC 9112 section 2.2 asks.
   bool isHeadSettled() {
@@ -325,6 +343,8 @@ class ServedConnection final : public HttpConnection,
   // False when the client left, or with the failure to answer.
   asio::awaitable<bool> runHandler() {
     response_.reset();
+    piece_.clear();
+    streamEnd_.reset();
     exchange_ = ++shared_.lastExchange;
     shared_.waiting[exchange_] = this;
     bool isHead = request_.method == "HEAD";
@@ -332,20 +352,54 @@ class ServedConnection final : public HttpConnection,
     shared_.sink.onRequest(exchange_, std::move(request_));
     bool inTime =
         co_await waitFor(&ServedConnection::isAnsweredOrEnded, shared_.limits.handlerDeadline);
-    shared_.waiting.erase(exchange_);
-    if (!response_) shared_.sink.onCancel(exchange_);
-    exchange_ = 0;
+    bool goesOn = response_ && kind_ == HttpBodyKind::STREAMED;
+    if (!goesOn) endExchange();
     if (!inTime) co_return refuse({504, RefusalCode::TIMED_OUT, "the request took too long"});
     bodyIsSent_ = !isHead;
     co_return response_.has_value();
+  }
+
+  // Nothing more is taken from the handler, and it is told so unless it has given all.
+  void endExchange() {
+    shared_.waiting.erase(exchange_);
+    bool hasAll = response_ && (kind_ == HttpBodyKind::WHOLE || streamEnd_);
+    if (!hasAll) shared_.sink.onCancel(exchange_);
+    exchange_ = 0;
+  }
+
+  // True when the client has got all of it. The body of an HTTP/1.0 client ends with the
+  // connection, as does one that broke off; the latter lacks its last chunk.
+  asio::awaitable<bool> writeStream(bool keepAlive) {
+    bool chunked = parser_->get().version() == 11;
+    auto framing = chunked ? HttpFraming::CHUNKED : HttpFraming::UNTIL_CLOSE;
+    std::string head = writeHttpHead(*response_, requestId_, keepAlive, framing);
+    bool open = co_await writeAll(head, {});
+    if (!bodyIsSent_) co_return open;
+    while (open) {
+      shared_.sink.onRoom(exchange_);
+      bool inTime =
+          co_await waitFor(&ServedConnection::hasPieceOrEnd, shared_.limits.handlerDeadline);
+      if (!inTime || piece_.empty()) break;
+      std::string piece = std::exchange(piece_, {});
+      std::array<char, 20> size{};
+      int length = std::snprintf(size.data(), size.size(), "%zx\r\n", piece.size());
+      if (chunked) piece += "\r\n";
+      open = co_await writeAll({size.data(), chunked ? static_cast<size_t>(length) : 0}, piece);
+    }
+    if (!open || streamEnd_ != HttpStreamEnd::COMPLETE) co_return false;
+    if (!chunked) co_return true;
+    static constexpr std::string_view LAST_CHUNK = "0\r\n\r\n";
+    bool ended = co_await writeAll(LAST_CHUNK, {});
+    co_return ended;
   }
 
   // Sends the failure, if there is one; a client that left is sent nothing.
   asio::awaitable<void> fail() {
     if (!failure_) co_return;
     response_ =
-        problemResponse({failure_->code, failure_->text, {}, {}}, requestId_, failure_->status);
+        shared_.failure({failure_->code, failure_->text, {}, {}}, requestId_, failure_->status);
     bodyIsSent_ = true;
+    kind_ = HttpBodyKind::WHOLE;
     co_await write(/*keepAlive=*/false);
   }
 
@@ -436,6 +490,9 @@ class ServedConnection final : public HttpConnection,
   std::string requestId_ = newRequestId();
   uint64_t exchange_ = 0;
   std::optional<HttpResponse> response_;
+  HttpBodyKind kind_ = HttpBodyKind::WHOLE;
+  std::string piece_;  // of the streamed body, not sent yet
+  std::optional<HttpStreamEnd> streamEnd_;
 };
 
 }  // namespace

@@ -1,4 +1,5 @@
-// One client of the HTTP adapter and what all of them share. Not for others than the adapter.
+// One client of the HTTP adapter and what all of them share. For the adapter, and for who has an
+// HttpDoor.
 #pragma once
 
 #include "base/http_io.h"
@@ -12,19 +13,24 @@
 
 namespace muster {
 
+enum class HttpBodyKind { WHOLE, STREAMED };
+
 class HttpConnection {
  public:
   virtual ~HttpConnection() noexcept(false) = default;
-  virtual void answer(HttpResponse response) = 0;
+  virtual void answer(HttpResponse response, HttpBodyKind kind) = 0;
+  virtual void append(std::string piece) = 0;
+  virtual void finish(HttpStreamEnd end) = 0;
   virtual void wake() = 0;  // something of HttpShared has changed
 };
 
-// Belongs to the HTTP thread once that runs.
+// Belongs to the thread of the loop.
 struct HttpShared {
   HttpLimits limits;
   std::string requestIdPrefix;
   Logger logger;
   HttpIoSink& sink;
+  HttpFailureAnswer failure;
   std::set<HttpConnection*> connections = {};
   std::map<uint64_t, HttpConnection*> waiting = {};  // by exchange: a handler works for it
   uint64_t lastExchange = 0;

@@ -5,7 +5,10 @@
 #include "base/result.h"
 #include "base/transport.h"
 
+#include <kj/async.h>
+
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -25,13 +28,25 @@ struct HttpRequest {
   std::string requestId;      // the client's X-Request-Id where it is a plain word, else a new one
 };
 
-// An answer whose body is whole. Streams of events will come as a second kind of body beside
-// `body`.
+// A body that is made piece by piece: events, tokens. Lives on the thread of the handler and is
+// destroyed when its client is gone, however that came about.
+class HttpBodyStream {
+ public:
+  virtual ~HttpBodyStream() noexcept(false) = default;
+
+  // The next piece, never empty; nothing at the end. Asked again only after the piece before has
+  // gone out, so that a slow client slows its source down. Dropping the promise must be harmless.
+  // A rejected one breaks the connection off: the client sees that the body is not complete.
+  virtual kj::Promise<std::optional<std::string>> next() = 0;
+};
+
+// An answer. Its body is `body`, or what `stream` makes where there is one.
 struct HttpResponse {
   int status = 200;
   std::string contentType = "application/json";
   std::map<std::string, std::string> headers = {};  // beyond those the adapter sets itself
   std::string body = {};
+  std::shared_ptr<HttpBodyStream> stream = nullptr;
 };
 
 // application/problem+json as every HTTP surface answers a refusal; `status` replaces the code's

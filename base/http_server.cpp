@@ -1,6 +1,7 @@
 // The kj side of the HTTP port: runs handlers, cancels them, carries answers to the HTTP thread.
 #include "base/http_server.h"
 
+#include "base/co.h"
 #include "base/http_io.h"
 
 #include <kj/debug.h>
@@ -21,8 +22,11 @@ struct Arrived {
 struct Cancelled {
   uint64_t exchange;
 };
+struct RoomMade {
+  uint64_t exchange;
+};
 struct Drained {};
-using Event = std::variant<Arrived, Cancelled, Drained>;
+using Event = std::variant<Arrived, Cancelled, RoomMade, Drained>;
 
 // What the HTTP thread has to say, in order. The only thing both threads touch.
 class EventQueue final : public HttpIoSink {
@@ -31,6 +35,7 @@ class EventQueue final : public HttpIoSink {
     push(Arrived{exchange, std::move(request)});
   }
   void onCancel(uint64_t exchange) override { push(Cancelled{exchange}); }
+  void onRoom(uint64_t exchange) override { push(RoomMade{exchange}); }
   void onDrained() override { push(Drained{}); }
 
   // Called on the kj loop, one at a time: events as soon as there are any.
@@ -71,6 +76,7 @@ class HttpServerImpl final : public HttpServer, private kj::TaskSet::ErrorHandle
   }
 
   uint16_t port() const override { return io_->port(); }
+  Result<Done> reloadTls() override { return io_->reloadTls(); }
 
   kj::Promise<void> drain() override {
     auto paf = kj::newPromiseAndFulfiller<void>();
@@ -97,8 +103,13 @@ class HttpServerImpl final : public HttpServer, private kj::TaskSet::ErrorHandle
     auto answer = canceler->wrap(kj::evalNow([&] { return handler_(std::move(arrived.request)); }));
     running_.emplace(exchange, kj::mv(canceler));
     tasks_.add(answer.then(
-        [this, exchange](HttpResponse response) {
-          if (running_.erase(exchange) > 0) io_->answer(exchange, std::move(response));
+        [this, exchange, requestId](HttpResponse response) {
+          if (running_.erase(exchange) == 0) return;
+          if (response.stream != nullptr) {
+            beginStream(exchange, requestId, std::move(response));
+          } else {
+            io_->answer(exchange, std::move(response));
+          }
         },
         [this, exchange, requestId](kj::Exception&& exception) {
           if (running_.erase(exchange) > 0) answerFailure(exchange, requestId, exception);
@@ -108,7 +119,49 @@ class HttpServerImpl final : public HttpServer, private kj::TaskSet::ErrorHandle
   void handle(Cancelled& cancelled) {
     auto node =
         running_.extract(cancelled.exchange);  // absent when the answer was on its way already
+    rooms_.erase(cancelled.exchange);
     if (!node.empty()) node.mapped()->cancel("the client went away");
+  }
+
+  // The stream stays on this thread; its pieces go over one by one.
+  void beginStream(uint64_t exchange, const std::string& requestId, HttpResponse response) {
+    auto stream = std::exchange(response.stream, nullptr);
+    auto canceler = kj::heap<kj::Canceler>();
+    auto sent = canceler->wrap(send(exchange, kj::mv(stream)).asPromise());
+    running_.emplace(exchange, kj::mv(canceler));
+    io_->begin(exchange, std::move(response));
+    tasks_.add(sent.then(
+        [this, exchange] { endStream(exchange, HttpStreamEnd::COMPLETE); },
+        [this, exchange, requestId](kj::Exception&& exception) {
+          if (running_.count(exchange) == 0) return;  // its client is gone
+          logger_.warn("http stream broke off", {{"request_id", requestId}, {"cause", exception}});
+          endStream(exchange, HttpStreamEnd::BROKEN);
+        }));
+  }
+
+  void endStream(uint64_t exchange, HttpStreamEnd end) {
+    rooms_.erase(exchange);
+    if (running_.erase(exchange) > 0) io_->finish(exchange, end);
+  }
+
+  Co<void> send(uint64_t exchange, std::shared_ptr<HttpBodyStream> stream) {
+    for (;;) {
+      co_await room(exchange);
+      auto piece = co_await stream->next();
+      if (!piece) co_return;
+      io_->append(exchange, std::move(*piece));
+    }
+  }
+
+  kj::Promise<void> room(uint64_t exchange) {
+    auto paf = kj::newPromiseAndFulfiller<void>();
+    rooms_[exchange] = kj::mv(paf.fulfiller);
+    return kj::mv(paf.promise);
+  }
+
+  void handle(RoomMade& made) {
+    auto waiting = rooms_.find(made.exchange);
+    if (waiting != rooms_.end()) waiting->second->fulfill();
   }
 
   void handle(Drained&) {
@@ -136,6 +189,7 @@ class HttpServerImpl final : public HttpServer, private kj::TaskSet::ErrorHandle
   Logger logger_;
   EventQueue queue_;
   std::map<uint64_t, kj::Own<kj::Canceler>> running_;
+  std::map<uint64_t, kj::Own<kj::PromiseFulfiller<void>>> rooms_;  // streams' next pieces
   std::vector<kj::Own<kj::PromiseFulfiller<void>>> drainers_;
   bool drained_ = false;
   kj::TaskSet tasks_;

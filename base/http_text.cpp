@@ -95,13 +95,16 @@ HeadScanner::State HeadScanner::fail(int status, RefusalCode code, std::string t
 }
 
 std::string writeHttpHead(const HttpResponse& response, const std::string& requestId,
-                          bool keepAlive) {
+                          bool keepAlive, HttpFraming framing) {
   std::string head = "HTTP/1.1 " + std::to_string(response.status) + " " +
                      std::string(reason(response.status)) + "\r\nDate: " + httpDate() + "\r\n";
   bool bodyless = response.status == 204 || response.status == 304;
   if (!bodyless) {
-    head += "Content-Type: " + oneLine(response.contentType) +
-            "\r\nContent-Length: " + std::to_string(response.body.size()) + "\r\n";
+    head += "Content-Type: " + oneLine(response.contentType) + "\r\n";
+    if (framing == HttpFraming::LENGTH) {
+      head += "Content-Length: " + std::to_string(response.body.size()) + "\r\n";
+    }
+    if (framing == HttpFraming::CHUNKED) head += "Transfer-Encoding: chunked\r\n";
   }
   head += "X-Request-Id: " + requestId + "\r\n";
   for (const auto& [name, value] : response.headers) {

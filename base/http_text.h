@@ -37,9 +37,12 @@ class HeadScanner {
   std::optional<HttpFailure> failure_;
 };
 
+// How the client finds the end of a body: its length, the last chunk, or the end of the connection.
+enum class HttpFraming { LENGTH, CHUNKED, UNTIL_CLOSE };
+
 // Status line and headers with the blank line after them.
 std::string writeHttpHead(const HttpResponse& response, const std::string& requestId,
-                          bool keepAlive);
+                          bool keepAlive, HttpFraming framing = HttpFraming::LENGTH);
 
 // Letters, digits, '-', '_' and '.', at most 64: what is taken as a request id and written to logs.
 bool isPlainWord(std::string_view text);

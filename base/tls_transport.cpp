@@ -3,6 +3,7 @@
 #include "base/co.h"
 #include "base/kj_time.h"
 #include "base/message_stream.h"
+#include "base/reload.h"
 #include "base/tasks.h"
 
 #include <kj/compat/tls.h>
@@ -11,6 +12,7 @@
 #include <kj/vector.h>
 
 #include <fstream>
+#include <memory>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sstream>
@@ -57,7 +59,11 @@ kj::Array<kj::TlsCertificate> readBundle(kj::StringPtr pem) {
   return bundle.releaseAsArray();
 }
 
-kj::Own<kj::TlsContext> makeContext(const TlsFiles& files) {
+// Replaced as a whole when the files are read again; a handshake under way goes on with the one it
+// began with.
+using SharedContext = std::shared_ptr<kj::TlsContext>;
+
+SharedContext makeContext(const TlsFiles& files) {
   auto trusted = fromPem(files.ca, readBundle);
   kj::TlsKeypair keypair{
       fromPem(files.key, [](kj::StringPtr pem) { return kj::TlsPrivateKey(pem); }),
@@ -68,7 +74,7 @@ kj::Own<kj::TlsContext> makeContext(const TlsFiles& files) {
   options.trustedCertificates = trusted;
   options.defaultKeypair = keypair;
   options.minVersion = TLS_1_3;
-  return kj::heap<kj::TlsContext>(kj::mv(options));
+  return std::make_shared<kj::TlsContext>(kj::mv(options));
 }
 
 void setOption(kj::AsyncIoStream& stream, int level, int option, int value) {
@@ -99,7 +105,8 @@ kj::Own<Connection> makeConnection(kj::Own<kj::AsyncIoStream> stream, PeerIdenti
 
 class TlsListener final : public Listener {
  public:
-  TlsListener(kj::TlsContext& tls, kj::Timer& timer, TlsLimits limits,
+  // `tls` is the transport's, which outlives its listeners.
+  TlsListener(const SharedContext& tls, kj::Timer& timer, TlsLimits limits,
               kj::Own<kj::ConnectionReceiver> receiver, std::string address,
               kj::Function<void(kj::Own<Connection>)> accept)
       : tls_(tls),
@@ -163,7 +170,8 @@ class TlsListener final : public Listener {
     Slot slot(*this);
     auto from = addressOf(*raw.peerIdentity);
     tune(*raw.stream);
-    auto secure = co_await tls_.wrapServer(kj::mv(raw));
+    SharedContext tls = tls_;
+    auto secure = co_await tls->wrapServer(kj::mv(raw));
     auto peer = identityOf(*secure.peerIdentity);
     kj::byte verdict = peer ? WELCOME : REFUSED;
     co_await secure.stream->write(&verdict, 1);
@@ -171,7 +179,7 @@ class TlsListener final : public Listener {
     accept_(makeConnection(kj::mv(secure.stream), std::move(*peer), std::move(from)));
   }
 
-  kj::TlsContext& tls_;
+  const SharedContext& tls_;
   kj::Timer& timer_;
   TlsLimits limits_;
   kj::Own<kj::ConnectionReceiver> receiver_;
@@ -182,15 +190,18 @@ class TlsListener final : public Listener {
   Tasks tasks_;
 };
 
-class TlsTransport final : public Transport {
+class TlsTransport final : public ReloadableTransport {
  public:
   TlsTransport(kj::Network& network, kj::Timer& timer, ClusterName cluster, const TlsFiles& files,
                TlsLimits limits)
       : network_(network),
         timer_(timer),
         cluster_(std::move(cluster)),
+        files_(files),
         limits_(limits),
         tls_(makeContext(files)) {}
+
+  void reload() override { tls_ = makeContext(files_); }
 
   kj::Promise<kj::Own<Connection>> connect(std::string address, Role expectedRole) override {
     auto what = "connecting to " + address;
@@ -209,7 +220,8 @@ class TlsTransport final : public Transport {
     auto raw = co_await target->connectAuthenticated();
     tune(*raw.stream);
     auto expectedName = serverName(expectedRole, cluster_.value);
-    auto secure = co_await tls_->wrapClient(kj::mv(raw), expectedName.c_str());
+    SharedContext tls = tls_;
+    auto secure = co_await tls->wrapClient(kj::mv(raw), expectedName.c_str());
     auto peer = identityOf(*secure.peerIdentity);
     KJ_REQUIRE(peer.has_value() && peer->role == expectedRole,
                "the server's certificate has another role", address.c_str(), expectedName.c_str());
@@ -225,21 +237,28 @@ class TlsTransport final : public Transport {
     auto receiver = target->listen();
     auto host = address.substr(0, address.rfind(':'));
     auto real = host + ":" + std::to_string(receiver->getPort());
-    co_return kj::heap<TlsListener>(*tls_, timer_, limits_, kj::mv(receiver), std::move(real),
+    co_return kj::heap<TlsListener>(tls_, timer_, limits_, kj::mv(receiver), std::move(real),
                                     kj::mv(accept));
   }
 
   kj::Network& network_;
   kj::Timer& timer_;
   ClusterName cluster_;
+  TlsFiles files_;
   TlsLimits limits_;
-  kj::Own<kj::TlsContext> tls_;
+  SharedContext tls_;
 };
 
 }  // namespace
 
 kj::Own<Transport> makeTlsTransport(kj::Network& network, kj::Timer& timer, ClusterName cluster,
                                     const TlsFiles& files, TlsLimits limits) {
+  return makeReloadableTransport(network, timer, std::move(cluster), files, limits);
+}
+
+kj::Own<ReloadableTransport> makeReloadableTransport(kj::Network& network, kj::Timer& timer,
+                                                     ClusterName cluster, const TlsFiles& files,
+                                                     TlsLimits limits) {
   return kj::heap<TlsTransport>(network, timer, std::move(cluster), files, limits);
 }
 

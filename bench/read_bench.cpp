@@ -8,6 +8,7 @@
 #include "bench/report.h"
 
 #include <cstdio>
+#include <unistd.h>
 
 namespace muster::bench {
 namespace {
@@ -84,6 +85,7 @@ int run(const Options& options) {
   cluster.loop.timer().afterDelay(1 * kj::SECONDS).wait(cluster.loop.waitScope());  // warm
   latencies.clear();
   ProcessUse before = cluster.leaderUse();
+  ProcessUse clientsBefore = useOf(getpid());
   SteadyTime began = cluster.clock.steadyNow();
   cluster.loop.timer()
       .afterDelay(toKj(Duration{static_cast<int64_t>(options.number("seconds") * 1e9)}))
@@ -97,6 +99,7 @@ int run(const Options& options) {
   report.figure("read_p99_ms", percentile(latencies, 0.99));
   report.figure("failed_calls", static_cast<double>(failed));
   report.figure("leader_cores", (cluster.leaderUse().cpuSeconds - before.cpuSeconds) / elapsed);
+  report.figure("clients_cores", (useOf(getpid()).cpuSeconds - clientsBefore.cpuSeconds) / elapsed);
   return report.print();
 }
 

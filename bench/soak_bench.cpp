@@ -10,6 +10,8 @@
 
 #include <atomic>
 #include <cstdio>
+#include <sstream>
+#include <string>
 #include <thread>
 
 namespace muster::bench {
@@ -36,6 +38,19 @@ class Burden {
   kj::Vector<kj::Own<kj::Thread>> threads_;
 };
 
+// Why a leader was replaced, in the coordinators' own words.
+void tellReasons(FailoverCluster& cluster) {
+  for (size_t i = 0; i < cluster.processes().count(); i++) {
+    std::istringstream log(cluster.processes().log(i));
+    for (std::string line; std::getline(log, line);) {
+      bool tells = line.find("taken for dead") != std::string::npos ||
+                   line.find(" elected ") != std::string::npos ||
+                   line.find("leadership over") != std::string::npos;
+      if (tells) std::fprintf(stderr, "coordinator %zu: %s\n", i + 1, line.c_str());
+    }
+  }
+}
+
 int run(const Options& options) {
   support::ZkServers zookeeper(3, support::likeProduction());
   EventLoop loop;
@@ -56,6 +71,7 @@ int run(const Options& options) {
     heard = cluster.clock().steadyNow();
   }
   longest = std::max(longest, cluster.clock().steadyNow() - heard);
+  if (cluster.epoch() != epoch) tellReasons(cluster);
   Report report("soak");
   report.budget("needless_changes", "== 0");
   report.figure("minutes", options.number("minutes"));

@@ -42,11 +42,12 @@ void fill(schema::ReadOptions::Builder options, const ReadChoice& choice) {
 
 }  // namespace
 
-ClusterCall planCall(const Documents& documents) {
-  return toCall([documents](Api& api) {
+ClusterCall planCall(const Documents& documents, ShowCommands show) {
+  return toCall([documents, show](Api& api) {
     auto request = api.planRequest();
     request.setDocuments(documents.text);
     request.setFileName(documents.fileName);
+    request.setShowCommands(show == ShowCommands::YES);
     return request;
   });
 }

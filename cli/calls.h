@@ -78,7 +78,9 @@ struct NodeChange {
 enum class Force : uint8_t { NO, YES };
 enum class LogPart : uint8_t { ALL, FIRST_ERROR };
 
-ClusterCall planCall(const Documents& documents);
+enum class ShowCommands : uint8_t { NO, YES };
+
+ClusterCall planCall(const Documents& documents, ShowCommands show);
 ClusterCall applyCall(const ApplyArguments& arguments);
 ClusterCall deleteCall(const std::string& deployment, DryRun dryRun);
 ClusterCall scaleCall(const std::string& deployment, uint32_t replicas, DryRun dryRun);

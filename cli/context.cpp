@@ -31,7 +31,10 @@ ConfigSchema contextSchema() {
                     .doc = "RPC addresses of the coordinators, host:port."},
                    text("ca", "PEM file with the cluster's authority."),
                    text("certificate", "PEM file with your certificate."),
-                   text("key", "PEM file with your key.")}};
+                   text("key", "PEM file with your key."),
+                   {.name = "gateway",
+                    .fallback = "",
+                    .doc = "URL of a gateway, for muster chat and muster bench."}}};
 }
 
 ConfigSchema userSchema() {
@@ -169,7 +172,8 @@ Result<ClusterContext> readContextFile(const std::string& path) {
                          .coordinators = table->list("coordinators"),
                          .tls = {.ca = resolvedAgainst(folder, table->text("ca")),
                                  .certificate = resolvedAgainst(folder, table->text("certificate")),
-                                 .key = resolvedAgainst(folder, table->text("key"))}};
+                                 .key = resolvedAgainst(folder, table->text("key"))},
+                         .gateway = table->text("gateway")};
   auto checked = checkContext(context);
   if (!checked) return atFile(path, checked.refusal());
   return context;
@@ -188,6 +192,7 @@ Result<Done> writeContextFile(const std::string& path, const ClusterContext& con
       "]\nca = " + quoteText(writtenFrom(folder, context.tls.ca)) +
       "\ncertificate = " + quoteText(writtenFrom(folder, context.tls.certificate)) +
       "\nkey = " + quoteText(writtenFrom(folder, context.tls.key)) + "\n";
+  if (!context.gateway.empty()) content += "gateway = " + quoteText(context.gateway) + "\n";
   return writeFileAtomically(path, content, CONFIG_MODE);
 }
 

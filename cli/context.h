@@ -11,11 +11,13 @@
 
 namespace muster::cli {
 
-// A context file (TOML): cluster, coordinators = ["host:port", ...], ca, certificate, key.
+// A context file (TOML): cluster, coordinators = ["host:port", ...], ca, certificate, key, and
+// perhaps gateway.
 struct ClusterContext {
   ClusterName cluster;
   std::vector<std::string> coordinators;
-  TlsFiles tls;  // relative paths in the file are resolved against its folder
+  TlsFiles tls;              // relative paths in the file are resolved against its folder
+  std::string gateway = {};  // "http://127.0.0.1:7402", for chat and bench; empty: not known
 };
 
 // Refuses NOT_FOUND, and what base/config.h refuses, with the place in the file.

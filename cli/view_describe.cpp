@@ -6,14 +6,6 @@
 namespace muster::cli {
 namespace {
 
-std::string labelled(const std::string& label, const std::string& text) {
-  constexpr size_t LABEL_WIDTH = 12;
-  if (text.empty()) return "";
-  std::string left = label;
-  left.resize(LABEL_WIDTH, ' ');
-  return left + text + "\n";
-}
-
 std::string section(const std::string& title, const std::string& lines,
                     const ViewOptions& options) {
   if (lines.empty()) return "";
@@ -82,6 +74,14 @@ std::string describeGpu(const Description& all, const ViewOptions& options) {
 }
 
 }  // namespace
+
+std::string labelled(const std::string& label, const std::string& text) {
+  constexpr size_t LABEL_WIDTH = 12;  // "placement   "
+  if (text.empty()) return "";
+  std::string left = label;
+  left.resize(LABEL_WIDTH, ' ');
+  return left + text + "\n";
+}
 
 std::string indented(const std::string& lines) {
   std::string text;

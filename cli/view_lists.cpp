@@ -35,7 +35,9 @@ std::string sizeOf(uint64_t bytes) { return bytes == 0 ? "-" : toShortText(Bytes
 
 std::string planOf(const Json& replica) {
   if (textAt(replica, "/plan/tp").empty()) return "-";
-  return "tp" + textAt(replica, "/plan/tp") + " pp" + textAt(replica, "/plan/pp");
+  std::string text = "tp" + textAt(replica, "/plan/tp") + " pp" + textAt(replica, "/plan/pp");
+  uint64_t ep = numberAt(replica, "/plan/ep");
+  return ep > 1 ? text + " ep" + std::to_string(ep) : text;
 }
 
 // Renders items by a header and a function that makes one row; wide columns come last but for the

@@ -2,17 +2,11 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+#include <string_view>
+
 namespace muster::cli {
 namespace {
-
-constexpr size_t LABEL_WIDTH = 12;  // "placement   "
-
-std::string labelled(const std::string& label, const std::string& text) {
-  if (text.empty()) return "";
-  std::string left = label;
-  left.resize(LABEL_WIDTH, ' ');
-  return left + text + "\n";
-}
 
 // The lines of a text, all but the first behind the label's width.
 std::string besideLabel(const std::string& label, const std::string& lines) {
@@ -92,7 +86,52 @@ std::string cutOf(const Json& deployment) {
   std::string tp = textAt(deployment, "/plan/tp");
   std::string pp = textAt(deployment, "/plan/pp");
   if (tp.empty() || pp.empty()) return "";
-  return "tensor parallel " + tp + " x pipeline parallel " + pp;
+  std::string text = "tensor parallel " + tp + " x pipeline parallel " + pp;
+  uint64_t ep = numberAt(deployment, "/plan/ep");
+  if (ep > 1) text += ", experts in " + std::to_string(ep) + " parts";
+  return text;
+}
+
+bool isPlainWord(const std::string& word) {
+  auto isPlain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("_-./:,=@%+$").find(c) != std::string_view::npos;
+  };
+  return !word.empty() && std::ranges::all_of(word, isPlain);
+}
+
+// As a shell takes it. Variables stay: ports that are chosen when the rank starts.
+std::string shellWord(const std::string& word) {
+  if (isPlainWord(word)) return word;
+  std::string quoted = "'";
+  for (char c : word) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return quoted + "'";
+}
+
+// Of the environment what the engine itself looks at: not what every rank gets.
+bool isOfEngine(std::string_view name) {
+  return !name.starts_with("MUSTER_") && name != "PATH" && name != "LANG";
+}
+
+std::string commandLine(const Json& command) {
+  std::string line;
+  if (auto env = command.find("env"); env != command.end() && env->is_object()) {
+    for (const auto& [name, value] : env->items()) {
+      if (isOfEngine(name)) line += name + "=" + shellWord(textAt(value, "")) + " ";
+    }
+  }
+  for (const auto& word : listAt(command, "/argv")) line += shellWord(textAt(word, "")) + " ";
+  if (!line.empty()) line.pop_back();
+  return line;
+}
+
+std::string viewCommands(const Json& deployment) {
+  std::string lines;
+  for (const auto& command : listAt(deployment, "/commands")) {
+    lines += "replica " + textAt(command, "/replica") + " rank " + textAt(command, "/rank") +
+             " on " + textAt(command, "/node") + "\n  " + commandLine(command) + "\n";
+  }
+  return besideLabel("commands", lines);
 }
 
 std::string viewDeploymentPlan(const Json& deployment, const ViewOptions& options) {
@@ -100,6 +139,7 @@ std::string viewDeploymentPlan(const Json& deployment, const ViewOptions& option
   text += viewFieldChanges(deployment, options);
   text += viewPlacement(deployment, options);
   text += labelled("cut", cutOf(deployment));
+  text += viewCommands(deployment);
   for (const auto& reason : listAt(deployment, "/reasons")) {
     text += labelled("reason", textAt(reason, ""));
   }

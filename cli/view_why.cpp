@@ -53,7 +53,7 @@ std::string viewVerdicts(const Json& verdicts, const ViewOptions& options) {
   return table.toText(options.paint, 2);
 }
 
-std::string labelled(const std::string& label, const std::string& text) {
+std::string underReplica(const std::string& label, const std::string& text) {
   if (text.empty()) return "";
   return "  " + label + std::string(label.size() < 7 ? 7 - label.size() : 1, ' ') + text + "\n";
 }
@@ -84,14 +84,14 @@ std::string viewWhy(const Json& why, const ViewOptions& options) {
   if (!reason.empty()) text += ": " + reason + (code.empty() ? "" : " (" + code + ")");
   const Json& verdicts = listAt(why, "/verdicts");
   text += "\n";
-  if (verdicts.empty()) text += labelled("why", textAt(why, "/message"));
-  text += labelled("wants", textAt(why, "/wants"));
+  if (verdicts.empty()) text += underReplica("why", textAt(why, "/message"));
+  text += underReplica("wants", textAt(why, "/wants"));
   if (!verdicts.empty()) text += viewVerdicts(verdicts, options);
   for (const auto& waiting : listAt(why, "/waiting")) {
-    text += labelled("replica", waitingLine(waiting, verdicts.empty() ? "" : reason, options));
+    text += underReplica("replica", waitingLine(waiting, verdicts.empty() ? "" : reason, options));
   }
-  text += labelled("next", textAt(why, "/next"));
-  for (const auto& fix : listAt(why, "/fix")) text += labelled("fix", textAt(fix, ""));
+  text += underReplica("next", textAt(why, "/next"));
+  for (const auto& fix : listAt(why, "/fix")) text += underReplica("fix", textAt(fix, ""));
   return text;
 }
 

@@ -58,5 +58,7 @@ std::string deploymentOf(const Json& object, const ViewOptions& options);
 // "71.4 / 79.6 GiB".
 std::string shareOf(uint64_t part, uint64_t whole);
 std::string indented(const std::string& lines);  // each by two columns
+// One line of a description; empty without a text.
+std::string labelled(const std::string& label, const std::string& text);
 
 }  // namespace muster::cli

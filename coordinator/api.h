@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "coordinator/answer_cache.h"
 #include "coordinator/call_stats.h"
 #include "coordinator/config.h"
 #include "coordinator/coordinator.h"
@@ -21,6 +22,7 @@ struct ApiContext {
   PlanBook& plans;
   CallStats& calls;
   std::vector<PeerAddress> peers;  // all configured coordinators, this one too
+  AnswerCache answers = {};
 
   const CoordinatorEnvironment& env() const { return coordinator.environment(); }
 };

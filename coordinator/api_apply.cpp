@@ -225,7 +225,8 @@ AnswerPromise applyPlan(ApiContext& context, ApiCall call, ApplyCall what) {
   return Result<Answer>(context.coordinator.notLeader());
 }
 
-AnswerPromise planNow(ApiContext& context, const ApiCall& call, const Documents& documents) {
+AnswerPromise planNow(ApiContext& context, const ApiCall& call, const Documents& documents,
+                      ShowCommands show) {
   const Observed* observed = context.coordinator.observed();
   KJ_IF_MAYBE (driver, context.coordinator.driver()) {
     if (observed == nullptr) return Result<Answer>(context.coordinator.notLeader());
@@ -242,21 +243,20 @@ AnswerPromise planNow(ApiContext& context, const ApiCall& call, const Documents&
       plan.revisionsBefore.push_back(change.revisionBefore);
     }
     const KeptPlan& kept = context.plans.keep(std::move(plan), context.env().random);
-    Answer answer{toText(planObject(kept, *run, input.now)), state.applied};
+    Answer answer{toText(planObject(kept, *run, input.now, show)), state.applied};
     return driver->mayLeave(ReadMode::LINEARIZABLE)
         .then([answer = kj::mv(answer)]() mutable -> Result<Answer> { return kj::mv(answer); });
   }
   return Result<Answer>(context.coordinator.notLeader());
 }
 
-Co<Result<Answer>> planCo(ApiContext& context, ApiCall call, std::string text,
-                          std::string fileName) {
+Co<Result<Answer>> planCo(ApiContext& context, ApiCall call, PlanCall what) {
   if (!context.coordinator.leading()) co_return context.coordinator.notLeader();
-  auto documents = readDocuments(text, fileName);
+  auto documents = readDocuments(what.documents, what.fileName);
   if (!documents) co_return documents.refusal();
   auto models = co_await ensureModels(context.coordinator, *documents);
   if (!models) co_return co_await refuseNow(context, models.refusal());
-  co_return co_await planNow(context, call, *documents);
+  co_return co_await planNow(context, call, *documents, what.show);
 }
 
 Co<Result<Answer>> applyCo(ApiContext& context, ApiCall call, ApplyCall what) {
@@ -277,8 +277,8 @@ RequestId documentRequest(const RequestId& call, size_t place, size_t count) {
   return {guid, call.clusterTime};
 }
 
-AnswerPromise ApiChanges::plan(ApiCall call, std::string documents, std::string fileName) {
-  return planCo(context_, kj::mv(call), kj::mv(documents), kj::mv(fileName));
+AnswerPromise ApiChanges::plan(ApiCall call, PlanCall what) {
+  return planCo(context_, kj::mv(call), kj::mv(what));
 }
 
 AnswerPromise ApiChanges::apply(ApiCall call, ApplyCall what) {

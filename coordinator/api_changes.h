@@ -2,6 +2,7 @@
 #pragma once
 
 #include "coordinator/api.h"
+#include "coordinator/plan_object.h"
 
 namespace muster::coordinator {
 
@@ -13,11 +14,17 @@ struct ApplyCall {
   bool dryRun = false;
 };
 
+struct PlanCall {
+  std::string documents;
+  std::string fileName;  // for texts only
+  ShowCommands show = ShowCommands::NO;
+};
+
 class ApiChanges {
  public:
   explicit ApiChanges(ApiContext& context) : context_(context) {}
 
-  AnswerPromise plan(ApiCall call, std::string documents, std::string fileName);
+  AnswerPromise plan(ApiCall call, PlanCall what);
   AnswerPromise apply(ApiCall call, ApplyCall what);
   AnswerPromise remove(ApiCall call, std::string deployment, Revision expected, bool dryRun);
   AnswerPromise scale(ApiCall call, std::string deployment, uint32_t replicas, Revision expected,

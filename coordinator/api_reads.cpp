@@ -23,9 +23,24 @@ kj::Promise<void> awaitNews(ApiContext& context, ReadCall how) {
       .exclusiveJoin(context.env().timer.afterDelay(toKj(wait)));
 }
 
-Result<Answer> answerOf(Result<Json> object, LogIndex index) {
+Result<std::string> textOf(Result<Json> object) {
   if (!object) return object.refusal();
-  return Answer{toText(*object), index};
+  return toText(*object);
+}
+
+Result<Answer> answerOf(Result<std::string> text, LogIndex index) {
+  if (!text) return text.refusal();
+  return Answer{std::move(*text), index};
+}
+
+// Only a leader's own states are told apart by epoch and index; others make their answers anew.
+Result<std::string> keptText(AnswerCache& answers, const ObjectView& view, const std::string& kind,
+                             const std::string& target) {
+  auto make = [&] { return textOf(selectObjects(view, kind, target)); };
+  if (view.observed == nullptr) return make();
+  const State& state = view.state;
+  return answers.get(kind + " " + target, {state.history, state.epoch, state.applied, view.now},
+                     make);
 }
 
 // A "no" from a state that may be old says so.
@@ -41,7 +56,7 @@ Refusal rebuildingRefusal(const Coordinator& coordinator) {
                                        " is making its state anew from the log; ask another one"};
 }
 
-AnswerPromise readStale(ApiContext& context, const ReadObject& read) {
+AnswerPromise readStale(ApiContext& context, const ReadText& read) {
   Coordinator& coordinator = context.coordinator;
   if (coordinator.facts().rebuilding) return Result<Answer>(rebuildingRefusal(coordinator));
   const State& state = coordinator.state();
@@ -63,7 +78,7 @@ AnswerPromise readStale(ApiContext& context, const ReadObject& read) {
       .exclusiveJoin(kj::mv(away));
 }
 
-AnswerPromise readNewest(ApiContext& context, const ReadObject& read) {
+AnswerPromise readNewest(ApiContext& context, const ReadText& read) {
   Coordinator& coordinator = context.coordinator;
   KJ_IF_MAYBE (driver, coordinator.driver()) {
     const State& state = driver->state();
@@ -83,7 +98,7 @@ std::optional<Refusal> cannotRead(const Coordinator& coordinator, ReadCall how) 
                                              " has just started and knows nothing yet; ask again"};
 }
 
-Co<Result<Answer>> readCo(ApiContext& context, ApiCall call, ReadCall how, ReadObject read) {
+Co<Result<Answer>> readCo(ApiContext& context, ApiCall call, ReadCall how, ReadText read) {
   if (auto refusal = cannotRead(context.coordinator, how)) co_return *refusal;
   auto come = co_await awaitIndex(context.coordinator, call.lastIndex);
   if (!come) co_return come.refusal();
@@ -134,6 +149,11 @@ Co<Result<Answer>> eventsCo(ApiContext& context, ApiCall call, std::string targe
 }  // namespace
 
 AnswerPromise readObject(ApiContext& context, ApiCall call, ReadCall how, ReadObject read) {
+  return readText(context, kj::mv(call), how,
+                  [read = kj::mv(read)](const ObjectView& view) { return textOf(read(view)); });
+}
+
+AnswerPromise readText(ApiContext& context, ApiCall call, ReadCall how, ReadText read) {
   return readCo(context, kj::mv(call), how, kj::mv(read));
 }
 
@@ -146,10 +166,10 @@ AnswerPromise ApiReads::get(ApiCall call, std::string word, std::string target, 
       return clusterObject(view, clusterFacts(context_));
     });
   }
-  return readObject(context_, kj::mv(call), how,
-                    [kind = *kind, target = kj::mv(target)](const ObjectView& view) {
-                      return selectObjects(view, kind, target);
-                    });
+  return readText(context_, kj::mv(call), how,
+                  [this, kind = kj::mv(*kind), target = kj::mv(target)](const ObjectView& view) {
+                    return keptText(context_.answers, view, kind, target);
+                  });
 }
 
 AnswerPromise ApiReads::why(ApiCall call, std::string deployment, ReadCall how) {

@@ -25,8 +25,11 @@ class ApiReads {
 
 // What is asked for, made into JSON at once. `read` gets the state to look at and must not keep it.
 using ReadObject = std::function<Result<Json>(const ObjectView& view)>;
+using ReadText = std::function<Result<std::string>(const ObjectView& view)>;
 
 // Linearizable on the leader, or from what this coordinator has applied.
 AnswerPromise readObject(ApiContext& context, ApiCall call, ReadCall how, ReadObject read);
+// The same of JSON that is text already.
+AnswerPromise readText(ApiContext& context, ApiCall call, ReadCall how, ReadText read);
 
 }  // namespace muster::coordinator

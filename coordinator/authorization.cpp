@@ -2,6 +2,7 @@
 
 #include "protocol/coordinator.capnp.h"
 #include "protocol/peer.capnp.h"
+#include "protocol/peer_services.capnp.h"
 #include "protocol/worker.capnp.h"
 
 #include <kj/debug.h>
@@ -27,6 +28,7 @@ constexpr uint64_t BACKUP = capnp::typeId<schema::Backup>();
 constexpr uint64_t WORKER_GATE = capnp::typeId<schema::WorkerGate>();
 constexpr uint64_t WORKER_SESSION = capnp::typeId<schema::WorkerSession>();
 constexpr uint64_t PEER = capnp::typeId<schema::Peer>();
+constexpr uint64_t PEER_SERVICES = capnp::typeId<schema::PeerServices>();
 constexpr uint64_t AGENT = capnp::typeId<schema::Agent>();
 
 constexpr Permission PERMISSIONS[] = {
@@ -54,6 +56,8 @@ constexpr Permission PERMISSIONS[] = {
     {PEER, 1, "Peer.suspects", COORDINATORS},
     {PEER, 2, "Peer.batches", COORDINATORS},
     {PEER, 3, "Peer.damaged", COORDINATORS},
+    {PEER_SERVICES, 0, "PeerServices.olderRows", COORDINATORS},
+    {PEER_SERVICES, 1, "PeerServices.actFor", COORDINATORS},
     {WORKER_GATE, 0, "WorkerGate.attach", WORKERS},
     {WORKER_SESSION, 0, "WorkerSession.heartbeat", WORKERS},
     {AGENT, 0, "Agent.obey", COORDINATORS},

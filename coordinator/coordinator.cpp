@@ -319,7 +319,7 @@ kj::Promise<Result<Done>> Coordinator::stepDown(CoordinatorId successor) {
                 "the successor must be another coordinator than " + successor.value});
   }
   KJ_IF_MAYBE (leading, leadership()) {
-    if (leading->serving() && leading->driver().isPaused()) {
+    if (leading->serving() && leading->handingOver()) {
       return Result<Done>(Refusal{RefusalCode::OVERLOADED, "a hand-over is under way already"});
     }
     if (leading->serving()) {
@@ -430,7 +430,8 @@ void Coordinator::describe(schema::PeerState::Builder state) {
   KJ_IF_MAYBE (leading, leadership()) {
     // Before it serves, a leader may have no check to show yet.
     if (!leading->serving()) return;
-    Duration age = environment_.clock.steadyNow() - leading->leadership().lastCommittedCheckSent();
+    // Since its answer came: a check that was stuck with everybody's is not old once it is through.
+    Duration age = environment_.clock.steadyNow() - leading->leadership().lastCheckCommitted();
     encode(leading->token(), state.getToken());
     state.setServing(true);
     state.setCheckAgeMs(static_cast<uint32_t>(std::min<int64_t>(age.millis(), UINT32_MAX)));

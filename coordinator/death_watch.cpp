@@ -9,8 +9,9 @@ namespace muster::coordinator {
 namespace {
 
 constexpr Duration LOOK_INTERVAL = 50_ms;
-// Who cannot commit a check within this is itself cut off, or nothing can be won by a takeover.
-constexpr Duration OWN_CHECK_DEADLINE = 150_ms;
+// Who cannot commit a check within this is itself cut off, or the service is slow for everybody:
+// then the leader's silence about its checks is no sign, and a takeover would wait as they do.
+constexpr Duration OWN_CHECK_DEADLINE = 75_ms;
 constexpr Duration ASK_DEADLINE = 100_ms;
 constexpr Duration CONFIRM_AGAIN = 100_ms;
 

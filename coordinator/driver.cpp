@@ -11,6 +11,8 @@ namespace muster::coordinator {
 
 namespace {
 
+constexpr size_t PAUSED_REQUESTS_MAX = 10'000;
+
 Refusal handingOver() {
   return {RefusalCode::NOT_LEADER, "this coordinator is handing over; ask again"};
 }
@@ -57,7 +59,7 @@ Driver::~Driver() noexcept(false) {
 
 kj::Promise<Result<Outcome>> Driver::submit(Request request) {
   KJ_IF_MAYBE (why, ended_) return kj::cp(*why);
-  if (paused_) return Result<Outcome>(handingOver());
+  if (paused_) return submitWhenResumed(kj::mv(request));
   auto decision = decide(state(), request, parts_.clusterClock.now(), parts_.clock.wallNow());
   if (!decision) {
     Result<Outcome> refused = decision.refusal();
@@ -80,6 +82,26 @@ kj::Promise<Result<Outcome>> Driver::submit(Request request) {
   Result<Outcome> answer = *outcome;
   if (MUSTER_PLANTED_BUG(EARLY_ANSWER)) return answer;
   return committed(*index).then([answer = kj::mv(answer)]() mutable { return kj::mv(answer); });
+}
+
+// A caller who waits here comes later by one round trip to the next leader, and to this one, if it
+// goes on, by none.
+kj::Promise<Result<Outcome>> Driver::submitWhenResumed(Request request) {
+  if (pausedRequests_.size() >= PAUSED_REQUESTS_MAX) return Result<Outcome>(handingOver());
+  auto resumed = kj::newPromiseAndFulfiller<bool>();
+  pausedRequests_.push_back(kj::mv(resumed.fulfiller));
+  // Only whoever leads still is there to be asked.
+  return resumed.promise.then(
+      [this, request = kj::mv(request)](bool leads) mutable -> kj::Promise<Result<Outcome>> {
+        if (!leads) return Result<Outcome>(handingOver());
+        return submit(kj::mv(request));
+      });
+}
+
+void Driver::resume() {
+  paused_ = false;
+  bool leads = ended_ == nullptr;
+  for (auto& waiting : std::exchange(pausedRequests_, {})) waiting->fulfill(kj::cp(leads));
 }
 
 Result<LogIndex> Driver::propose(CommandBody body, const std::string& principal) {
@@ -194,6 +216,7 @@ void Driver::end(const kj::Exception& why) {
   waiters_.clear();
   inFlight_.clear();
   ended_ = kj::mv(unknown);
+  resume();
 }
 
 }  // namespace muster::coordinator

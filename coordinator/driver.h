@@ -97,10 +97,11 @@ class Driver {
   // Called after each batch that was stored: committedIndex() has grown.
   void onStored(std::function<void()> handler) { onStored_ = kj::mv(handler); }
 
-  // While paused nothing new is accepted: requests are answered "not leader", to be asked again.
+  // While paused nothing new is decided: requests wait until resume(), and are answered "not
+  // leader" then when the leadership has ended meanwhile. For a moment only; the leader's own
+  // proposals are refused at once.
   void pause() { paused_ = true; }
-  void resume() { paused_ = false; }
-  bool isPaused() const { return paused_; }
+  void resume();
 
   // Ends everything that waits. Called when the leadership is over; nothing is accepted afterwards.
   void end(const kj::Exception& why);
@@ -118,6 +119,7 @@ class Driver {
     kj::Own<kj::PromiseFulfiller<void>> fulfiller;
   };
 
+  kj::Promise<Result<Outcome>> submitWhenResumed(Request request);
   // Nothing when the leadership is over, though we have not been told yet.
   std::optional<LogIndex> take(const Command& command);
   void commit(const Batch& batch, const LogPosition& position);
@@ -134,6 +136,7 @@ class Driver {
   std::function<void(const std::vector<Event>&)> onEvents_;
   std::function<void()> onStored_;
   bool paused_ = false;
+  std::vector<kj::Own<kj::PromiseFulfiller<bool>>> pausedRequests_;
   kj::Maybe<kj::Exception> ended_;
   kj::PromiseFulfillerPair<void> faulted_;
   Tasks appends_;

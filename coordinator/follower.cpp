@@ -3,6 +3,7 @@
 #include "base/planted_bug.h"
 #include "coordinator/core/core.h"
 #include "coordinator/driver.h"
+#include "coordinator/leader_doubt.h"
 #include "protocol/codec.h"
 
 #include <kj/debug.h>
@@ -84,6 +85,9 @@ void Follower::takeBack() {
     lent_ = false;
     position_ = meta.applied;
   }
+  // With nothing in flight, as after a hand-over, the memory is what the store holds; to load a
+  // million records would keep this loop, and all who wait for it, for seconds.
+  if (state_.applied == meta.applied.index) return start(meta.applied);
   open(meta.cluster, meta.history);
 }
 
@@ -133,8 +137,8 @@ void Follower::compareHash(const Batch& batch) {
   }
   if (differs) {
     distrusted_ = batch.epoch;
-    text += "; a replay of the whole log gives ours, so the leader of epoch " +
-            std::to_string(batch.epoch.value) + " had another state. Next: muster admin step-down";
+    text += "; a replay of the whole log gives ours, so " + wordsAgainst(batch.epoch) +
+            ". It hands over when a majority says so. Next, if it stays: muster admin step-down";
     if (facts_.alarms.raise(AlarmKind::LEADER_DIVERGED, text)) {
       logger_.error("alarm", {{"alarm", toText(AlarmKind::LEADER_DIVERGED)}, {"text", text}});
     }

@@ -7,7 +7,7 @@
 namespace muster::coordinator {
 namespace {
 
-constexpr Duration ANSWER_DEADLINE = 500_ms;
+constexpr Duration SERVER_DEADLINE = 500_ms;
 constexpr Bytes BATCH_MAX = 64_KiB;
 constexpr Bytes SERVER_ITSELF = 64_MiB;
 // The log comes and goes, so that much of the heap is garbage; a snapshot lies still.
@@ -61,7 +61,7 @@ kj::Promise<kj::Maybe<Bytes>> askHeap(kj::Network& network, kj::Timer& timer,
             return connecting.attach(kj::mv(address));
           })
           .then([](kj::Own<kj::AsyncIoStream> stream) { return readAnswer(kj::mv(stream)); });
-  return timer.timeoutAfter(toKj(ANSWER_DEADLINE), kj::mv(asked))
+  return timer.timeoutAfter(toKj(SERVER_DEADLINE), kj::mv(asked))
       .catch_([](kj::Exception&&) -> kj::Maybe<Bytes> { return nullptr; });
 }
 

@@ -8,7 +8,7 @@ namespace muster::coordinator {
 namespace {
 
 constexpr uint64_t LEADER_RECORDS_MAX = 20'000;  // about 30 ms of loading
-constexpr Duration DEADLINE = 120_s;
+constexpr Duration REPLAY_DEADLINE = 120_s;
 
 Json pastObject(const PastState& past, const Json& items) {
   return {{"version", 1},
@@ -28,7 +28,7 @@ Co<Result<Answer>> answerCo(ApiContext& context, ApiCall call, PastPoint point,
   auto session = context.env().coordination.open();
   ReplayParts parts{*session, failover::Paths(context.coordinator.cluster()),
                     context.coordinator.leading() ? LEADER_RECORDS_MAX : UINT64_MAX};
-  auto replayed = withDeadline(context.env().timer, DEADLINE, "E0708 replaying the log",
+  auto replayed = withDeadline(context.env().timer, REPLAY_DEADLINE, "E0708 replaying the log",
                                replayTo(kj::mv(parts), point));
   auto past = co_await kj::mv(replayed);
   session->close();

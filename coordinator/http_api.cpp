@@ -3,7 +3,10 @@
 #include "coordinator/api_reads.h"
 #include "coordinator/cluster_facts.h"
 #include "coordinator/core/hints.h"
+#include "coordinator/http_body.h"
+#include "coordinator/http_changes.h"
 #include "coordinator/http_lists.h"
+#include "coordinator/http_watch.h"
 #include "coordinator/metrics.h"
 
 #include <algorithm>
@@ -57,35 +60,63 @@ kj::Promise<HttpResponse> metrics(ApiContext& context, const HttpRequest&) {
   return response;
 }
 
-// What is applied here, marked with its index and age.
-kj::Promise<HttpResponse> stale(ApiContext& context, const HttpRequest& request, ReadObject read) {
-  ReadCall how;
-  how.stale = true;
-  return readObject(context, {}, how, kj::mv(read))
-      .then([id = request.requestId](Result<Answer> answer) {
-        if (!answer) return problemResponse(answer.refusal(), id);
-        HttpResponse response;
-        response.body = answer->json + "\n";
-        response.headers["X-Muster-Index"] = std::to_string(answer->index.value);
-        response.headers["X-Muster-Age-Ms"] = std::to_string(answer->age.millis());
-        return response;
+HttpResponse responseOf(const Result<Answer>& answer, const std::string& requestId) {
+  if (!answer) return problemResponse(answer.refusal(), requestId);
+  HttpResponse response;
+  response.body = answer->json + "\n";
+  response.headers["X-Muster-Index"] = std::to_string(answer->index.value);
+  if (answer->stale) response.headers["X-Muster-Age-Ms"] = std::to_string(answer->age.millis());
+  return response;
+}
+
+// Linearizable, from what is applied here: the leader says which index must be in it.
+AnswerPromise readConsistent(ApiContext& context, const HttpRequest& request, ReadObject read) {
+  return newestIndex(context, request)
+      .then([&context, read = kj::mv(read)](Result<LogIndex> newest) mutable -> AnswerPromise {
+        if (!newest) return Result<Answer>(newest.refusal());
+        ApiCall call{"", {}, *newest};
+        ReadCall how;
+        how.stale = true;
+        return readObject(context, kj::mv(call), how, kj::mv(read)).then([](Result<Answer> answer) {
+          if (answer) answer->stale = false;
+          return answer;
+        });
       });
 }
 
+// What is applied here, marked with its index and age; with ?consistent=true the newest there is.
+kj::Promise<HttpResponse> answerRead(ApiContext& context, const HttpRequest& request,
+                                     ReadObject read) {
+  auto isConsistent = flagIn(request.query, "consistent");
+  if (!isConsistent) return problemResponse(isConsistent.refusal(), request.requestId);
+  ReadCall how;
+  how.stale = true;
+  auto answer = *isConsistent ? readConsistent(context, request, kj::mv(read))
+                              : readObject(context, {}, how, kj::mv(read));
+  return answer.then(
+      [id = request.requestId](Result<Answer> read) { return responseOf(read, id); });
+}
+
+// All but what answerRead() reads by itself.
+QueryParameters otherParameters(QueryParameters query) {
+  query.erase("consistent");
+  return query;
+}
+
 kj::Promise<HttpResponse> cluster(ApiContext& context, const HttpRequest& request) {
-  if (auto refusal = refuseParameters(request.query, {})) {
+  if (auto refusal = refuseParameters(otherParameters(request.query), {})) {
     return problemResponse(*refusal, request.requestId);
   }
   ApiContext* self = &context;
-  return stale(context, request, [self](const ObjectView& view) -> Result<Json> {
+  return answerRead(context, request, [self](const ObjectView& view) -> Result<Json> {
     return clusterObject(view, clusterFacts(*self));
   });
 }
 
 kj::Promise<HttpResponse> list(ApiContext& context, const HttpRequest& request, ListKind kind) {
-  auto page = parsePage(request.query, kind);
+  auto page = parsePage(otherParameters(request.query), kind);
   if (!page) return problemResponse(page.refusal(), request.requestId);
-  return stale(context, request, [kind, page = *page](const ObjectView& view) -> Result<Json> {
+  return answerRead(context, request, [kind, page = *page](const ObjectView& view) -> Result<Json> {
     return listPage(view, kind, page);
   });
 }
@@ -112,16 +143,22 @@ const Route* findRoute(const std::string& path) {
 HttpResponse noSuchRoute(const HttpRequest& request) {
   std::vector<std::string> known;
   for (const Route& route : ROUTES) known.emplace_back(route.path);
+  known.emplace_back(WATCH_PATH);
+  for (std::string& path : changePaths()) known.push_back(std::move(path));
   return problemResponse(
       {RefusalCode::NOT_FOUND, "there is nothing at " + request.path + hint(request.path, known)},
       request.requestId);
 }
 
-HttpResponse notThisMethod(const HttpRequest& request) {
+HttpResponse notThisMethod(const HttpRequest& request, bool isRead) {
+  std::string allowed = isRead ? "GET" : "";
+  for (const std::string& method : changeMethodsAt(request.path)) {
+    allowed += (allowed.empty() ? "" : ", ") + method;
+  }
   HttpResponse response = problemResponse(
-      {RefusalCode::INVALID_VALUE, request.path + " is read with GET, not with " + request.method},
+      {RefusalCode::INVALID_VALUE, request.path + " takes " + allowed + ", not " + request.method},
       request.requestId, 405);
-  response.headers["Allow"] = "GET";
+  response.headers["Allow"] = allowed;
   return response;
 }
 
@@ -130,9 +167,11 @@ std::optional<Refusal> denial(const HttpRequest& request) {
     return Refusal{RefusalCode::NOT_AUTHENTICATED,
                    request.path + " asks for a client certificate of role viewer or above"};
   }
-  if (includes(request.peerIdentity->role, Role::VIEWER)) return std::nullopt;
+  Role role = request.peerIdentity->role;
+  if (includes(role, Role::VIEWER)) return std::nullopt;
+  if (role == Role::GATEWAY && request.path == WATCH_PATH) return std::nullopt;
   return Refusal{RefusalCode::NOT_ALLOWED,
-                 commonName(*request.peerIdentity) + " may not read " + request.path};
+                 commonName(*request.peerIdentity) + " may not call " + request.path};
 }
 
 }  // namespace
@@ -163,6 +202,8 @@ Readiness readinessOf(const CoordinatorFacts& facts, Duration age) {
 kj::Promise<HttpResponse> HttpApi::handle(HttpRequest request) {
   const Route* route = findRoute(request.path);
   std::string name = route != nullptr ? route->path : "other";
+  if (auto change = changeAt(request.method, request.path)) name = *change;
+  if (request.path == WATCH_PATH) name = WATCH_PATH;
   SteadyTime began = context_.env().clock.steadyNow();
   return this->route(request).then([this, name, began](HttpResponse response) {
     context_.calls.http[{name, response.status}].add(context_.env().clock.steadyNow() - began);
@@ -176,8 +217,13 @@ kj::Promise<HttpResponse> HttpApi::route(const HttpRequest& request) {
   if (certificates_ == ClientCertificates::REQUIRED && !isOpen) {
     if (auto refusal = denial(request)) return problemResponse(*refusal, request.requestId);
   }
-  if (route == nullptr) return noSuchRoute(request);
-  if (request.method != "GET") return notThisMethod(request);
+  bool isWatch = request.path == WATCH_PATH;
+  if (isWatch && request.method == "GET") return answerWatch(context_, hub_, request);
+  if (changeAt(request.method, request.path)) return answerChange(context_, request);
+  bool isRead = route != nullptr || isWatch;
+  bool isKnown = isRead || !changeMethodsAt(request.path).empty();
+  if (!isKnown) return noSuchRoute(request);
+  if (route == nullptr || request.method != "GET") return notThisMethod(request, isRead);
   return route->answer(context_, request);
 }
 

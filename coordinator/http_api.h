@@ -4,6 +4,7 @@
 
 #include "base/http_message.h"
 #include "coordinator/api.h"
+#include "coordinator/watch_hub.h"
 
 #include <kj/async.h>
 
@@ -16,12 +17,12 @@ enum class ClientCertificates { OFF, REQUIRED };
 
 // Answers requests; for HttpServer::start. `context` outlives it.
 //
-// Every path but the two health paths asks for a client certificate of role viewer or above: 401
-// without one, 403 with another.
+// Every path but the two health paths asks for a client certificate of role viewer or above, or of
+// a gateway where it watches: 401 without one, 403 with another.
 class HttpApi {
  public:
   HttpApi(ApiContext& context, ClientCertificates certificates)
-      : context_(context), certificates_(certificates) {}
+      : context_(context), certificates_(certificates), hub_(context.coordinator) {}
 
   kj::Promise<HttpResponse> handle(HttpRequest request);
 
@@ -30,6 +31,7 @@ class HttpApi {
 
   ApiContext& context_;
   ClientCertificates certificates_;
+  WatchHub hub_;
 };
 
 // Three facts that must not be mixed up, and whether this coordinator may be sent work: a standby

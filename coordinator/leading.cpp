@@ -89,18 +89,18 @@ void Leading::resign(std::string why) {
 }
 
 kj::Promise<bool> Leading::handOver(CoordinatorId successor) {
-  KJ_REQUIRE(handOver_ == nullptr, "a hand-over is under way already");
-  driver_.pause();
+  KJ_REQUIRE(!handingOver(), "a hand-over is under way already");
   auto done = kj::newPromiseAndFulfiller<bool>();
   handOver_ = kj::mv(done.fulfiller);
-  tasks_.add(leadership_->handOver(kj::mv(successor)).then([this](bool handedOver) {
+  auto pausing = [this] { driver_.pause(); };
+  tasks_.add(leadership_->handOver(kj::mv(successor), pausing).then([this](bool handedOver) {
     handOverDone(handedOver);
   }));
   return kj::mv(done.promise);
 }
 
 void Leading::handOverDone(bool done) {
-  if (!done) driver_.resume();
+  driver_.resume();
   KJ_IF_MAYBE (fulfiller, handOver_) (*fulfiller)->fulfill(kj::mv(done));
   handOver_ = nullptr;
 }
@@ -122,19 +122,10 @@ Duration Leading::extendLease(const NodeName& node) {
   if (!serving_) return {};
   Instant proven = parts_.clusterClock.at(leadership_->lastCommittedCheckSent());
   Duration remaining = service_->keeper.extendLease(node, proven);
-  return isReadyForSure(node) ? remaining : Duration{};
-}
-
-// A node that the log calls unreachable is granted what was left of its lease then, by whoever
-// leads next; so it gets no more until the log says, committed, that it is back.
-bool Leading::isReadyForSure(const NodeName& node) {
-  const NodeState* known = driver_.state().findNode(node);
-  if (known == nullptr || known->reachability != NodePhase::READY) {
-    readySince_.erase(node);
-    return false;
-  }
-  LogIndex since = readySince_.try_emplace(node, driver_.state().applied).first->second;
-  return parts_.facts.committedIndex >= since;
+  const State& state = driver_.state();
+  bool isReady =
+      ready_.isReady(node, state.findNode(node), state.applied, parts_.facts.committedIndex);
+  return isReady ? remaining : Duration{};
 }
 
 }  // namespace muster::coordinator

@@ -8,6 +8,7 @@
 #include "coordinator/effect_sender.h"
 #include "coordinator/environment.h"
 #include "coordinator/follower.h"
+#include "coordinator/leases.h"
 #include "coordinator/observed_keeper.h"
 #include "coordinator/reconciler.h"
 #include "coordinator/worker_gate.h"
@@ -15,7 +16,6 @@
 
 #include <kj/async.h>
 
-#include <map>
 #include <string>
 
 namespace muster::coordinator {
@@ -46,9 +46,11 @@ class Leading {
 
   // Stops leading because of `why`, without a successor.
   void resign(std::string why);
-  // See Leadership::handOver. Nothing new is accepted from now on, unless it comes to nothing. The
-  // promise may outlive this leadership, which resolves it when it ends.
+  // See Leadership::handOver. New requests wait from the moment when the successor is known, and
+  // are refused when it leads. The promise may outlive this leadership, which resolves it when it
+  // ends.
   kj::Promise<bool> handOver(CoordinatorId successor);
+  bool handingOver() const { return handOver_ != nullptr; }
 
   bool serving() const { return serving_; }
   Driver& driver() { return driver_; }
@@ -64,14 +66,13 @@ class Leading {
   void logTakeover() const;
   void over(const failover::LeadershipEnded& ended);
   void handOverDone(bool done);
-  bool isReadyForSure(const NodeName& node);
 
   Parts parts_;
   kj::Own<failover::Leadership> leadership_;
   std::string reason_;
   Driver driver_;
   bool serving_ = false;
-  std::map<NodeName, LogIndex> readySince_;  // no later than this index, while it lasts
+  ReadyBook ready_;
   kj::PromiseFulfillerPair<failover::LeadershipEnded> resigned_;
   kj::Maybe<kj::Own<kj::PromiseFulfiller<bool>>> handOver_;
   kj::Own<Service> service_;

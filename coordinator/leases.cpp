@@ -20,4 +20,16 @@ Instant LeaseBook::end(const NodeName& node) const {
   return found == ends_.end() ? takeover_ + TAKEOVER_GRANT : found->second;
 }
 
+bool ReadyBook::isReady(const NodeName& name, const NodeState* node, LogIndex applied,
+                        LogIndex committed) {
+  if (node == nullptr || node->reachability != NodePhase::READY) {
+    stays_.erase(name);
+    return false;
+  }
+  Stay& stay = stays_.try_emplace(name, Stay{node->since, applied}).first->second;
+  // A node that was away and came back between two heartbeats was never seen here without Ready.
+  if (stay.since != node->since) stay = {node->since, applied};
+  return committed >= stay.index;
+}
+
 }  // namespace muster::coordinator

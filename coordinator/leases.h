@@ -5,6 +5,7 @@
 #include "base/ids.h"
 #include "base/units.h"
 #include "coordinator/core/limits.h"
+#include "coordinator/core/state.h"
 
 #include <map>
 #include <optional>
@@ -35,6 +36,23 @@ class LeaseBook {
  private:
   Instant takeover_;
   std::map<NodeName, Instant> ends_;
+};
+
+// Which nodes the log, committed, calls Ready. What was left of an unreachable node's lease stands
+// in the log and bounds what the next leader waits for, so such a node gets no more of it until its
+// return is committed.
+class ReadyBook {
+ public:
+  // `node`: as it is applied now, nullptr when it is unknown; `applied`, `committed`: the newest of
+  // each. False may come a moment too long, true never too early.
+  bool isReady(const NodeName& name, const NodeState* node, LogIndex applied, LogIndex committed);
+
+ private:
+  struct Stay {
+    Instant since;   // of the node's reachability: tells one stay in Ready from the next
+    LogIndex index;  // the stay had begun here, at the latest
+  };
+  std::map<NodeName, Stay> stays_;
 };
 
 }  // namespace muster::coordinator

@@ -10,7 +10,8 @@
 namespace muster::coordinator {
 namespace {
 
-constexpr Duration ASK_DEADLINE = 300_ms;
+constexpr Duration HEAR_DEADLINE = 300_ms;
+constexpr kj::Duration ASK_AGAIN = 20 * kj::MILLISECONDS;
 constexpr uint32_t FETCHED_AT_ONCE = 64;
 
 using failover::AppendOutcome;
@@ -49,7 +50,7 @@ LossJudgement LogMender::judge() const {
 }
 
 Co<LossJudgement> LogMender::compareCo() {
-  co_await parts_.peers.hearAll(ASK_DEADLINE);
+  co_await parts_.peers.hearAll(HEAR_DEADLINE);
   LogEnd end = co_await readEnd();
   if (own().batch < end.last) {
     std::string path = parts_.paths.batch(own().batch);
@@ -75,6 +76,16 @@ Co<LogEnd> LogMender::readEnd() {
   if (last.code != ZkCode::OK) throwUnread();
   end.chain = chainAfter(last.data);
   co_return end;
+}
+
+Co<bool> LogMender::isStillElectedCo(int32_t epochVersion) {
+  for (;;) {
+    co_await failover::whenConnected(parts_.session);
+    auto checked = co_await parts_.session.multi(failover::checkOps(parts_.paths, epochVersion));
+    AppendOutcome outcome = failover::judgeAppend(checked);
+    if (outcome != AppendOutcome::UNKNOWN) co_return outcome == AppendOutcome::COMMITTED;
+    co_await parts_.timer.afterDelay(ASK_AGAIN);
+  }
 }
 
 Co<std::vector<ByteString>> LogMender::fetchCo(CoordinatorId source) {
@@ -122,7 +133,7 @@ Co<bool> LogMender::write(BatchNumber number, ByteString bytes, int32_t epochVer
     } else if (outcome != AppendOutcome::UNKNOWN) {
       co_return false;
     }
-    co_await parts_.timer.afterDelay(20 * kj::MILLISECONDS);
+    co_await parts_.timer.afterDelay(ASK_AGAIN);
   }
 }
 

@@ -33,6 +33,9 @@ class LogMender {
   failover::LossJudgement judge() const;
   // Asks the peers and reads the log's end: for who misses in the log what it has applied.
   kj::Promise<failover::LossJudgement> compare() { return compareCo(); }
+  // For the elected, once it has judged: what peers claim beyond the log's end is a loss only if no
+  // later leader has committed it. True while the epoch of version `epochVersion` is the newest.
+  kj::Promise<bool> isStillElected(int32_t epochVersion) { return isStillElectedCo(epochVersion); }
   // Batches behind ours that `source` has committed, verified; none when they cannot be had.
   kj::Promise<std::vector<ByteString>> fetch(CoordinatorId source) {
     return fetchCo(std::move(source));
@@ -53,6 +56,7 @@ class LogMender {
 
  private:
   Co<failover::LossJudgement> compareCo();
+  Co<bool> isStillElectedCo(int32_t epochVersion);
   Co<std::vector<ByteString>> fetchCo(CoordinatorId source);
   Co<bool> rewriteCo(int32_t epochVersion);
   Co<bool> mendCo(LogPosition before, int32_t epochVersion);

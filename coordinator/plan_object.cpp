@@ -2,6 +2,7 @@
 
 #include "coordinator/core/phase_rules.h"
 #include "coordinator/objects/why.h"
+#include "coordinator/plan_commands.h"
 #include "protocol/deployment_text.h"
 
 #include <algorithm>
@@ -17,17 +18,26 @@ const DeviceInfo* findDevice(const State& state, const NodeName& name, DeviceInd
   return device == node->info.devices.end() ? nullptr : &*device;
 }
 
+// The device of each shard, whichever process drives it.
+std::vector<std::pair<NodeName, DeviceIndex>> shardDevices(const Placement& placement) {
+  std::vector<std::pair<NodeName, DeviceIndex>> devices;
+  for (const auto& rank : placement.ranks) {
+    for (DeviceIndex device : rank.devices) devices.emplace_back(rank.node, device);
+  }
+  return devices;
+}
+
 // The slowest link inside a tensor-parallel group: what its collectives run over.
 std::string linkOf(const State& state, const ShardPlan& plan, const Placement& placement) {
   bool acrossIslands = false;
   bool isCpu = false;
-  for (size_t rank = 0; rank < placement.ranks.size(); ++rank) {
-    const RankPlacement& here = placement.ranks[rank];
-    const RankPlacement& first = placement.ranks[rank / plan.tensor * plan.tensor];
-    if (here.node != first.node) return "network";
-    if (here.devices.empty() || first.devices.empty()) continue;
-    const auto* a = findDevice(state, here.node, here.devices.front());
-    const auto* b = findDevice(state, first.node, first.devices.front());
+  auto devices = shardDevices(placement);
+  for (size_t shard = 0; shard < devices.size(); ++shard) {
+    const auto& [node, device] = devices[shard];
+    const auto& [firstNode, firstDevice] = devices[shard / plan.tensor * plan.tensor];
+    if (node != firstNode) return "network";
+    const auto* a = findDevice(state, node, device);
+    const auto* b = findDevice(state, firstNode, firstDevice);
     if (a == nullptr || b == nullptr) continue;
     acrossIslands |= a->island != b->island;
     isCpu |= a->type == "cpu";
@@ -107,12 +117,13 @@ std::string disruptionOf(const DryChange& change, const DeploymentSpec& after) {
 Json firstPlan(const DeploymentState& deployment) {
   for (const auto& [number, replica] : deployment.replicas) {
     if (!replica.current) continue;
-    return {{"tp", replica.current->plan.tensor}, {"pp", replica.current->plan.pipeline}};
+    const ShardPlan& plan = replica.current->plan;
+    return {{"tp", plan.tensor}, {"pp", plan.pipeline}, {"ep", plan.expert}};
   }
   return nullptr;
 }
 
-Json deploymentRow(const DryRun& run, const DryChange& change, Instant now) {
+Json deploymentRow(const DryRun& run, const DryChange& change, Instant now, ShowCommands show) {
   const DeploymentState& after = *run.after.findDeployment(change.uid);
   DeploymentDiff diff;
   if (change.before) diff = diffDeployments(*change.before, after.spec);
@@ -122,23 +133,25 @@ Json deploymentRow(const DryRun& run, const DryChange& change, Instant now) {
     if (replica.current) placement.push_back(placementRow(run.after, number, *replica.current));
     waits |= !replica.current && number.value < after.spec.replicas;
   }
-  return {{"tenant", after.spec.tenant.value},
-          {"name", after.spec.name.value},
-          {"revision_before", change.revisionBefore.value},
-          {"revision_after", change.revisionAfter.value},
-          {"action", actionOf(change)},
-          {"changes", changesOf(diff)},
-          {"unchanged", diff.unchanged},
-          {"placement", std::move(placement)},
-          {"plan", firstPlan(after)},
-          {"reasons", change.reasons},
-          {"waiting", waits ? whyObject({run.after, nullptr, now}, after) : Json()},
-          {"disruption", disruptionOf(change, after.spec)}};
+  Json row{{"tenant", after.spec.tenant.value},
+           {"name", after.spec.name.value},
+           {"revision_before", change.revisionBefore.value},
+           {"revision_after", change.revisionAfter.value},
+           {"action", actionOf(change)},
+           {"changes", changesOf(diff)},
+           {"unchanged", diff.unchanged},
+           {"placement", std::move(placement)},
+           {"plan", firstPlan(after)},
+           {"reasons", change.reasons},
+           {"waiting", waits ? whyObject({run.after, nullptr, now}, after) : Json()},
+           {"disruption", disruptionOf(change, after.spec)}};
+  if (show == ShowCommands::YES) row["commands"] = commandsOf(run.after, after);
+  return row;
 }
 
 }  // namespace
 
-Json planObject(const KeptPlan& plan, const DryRun& run, Instant now) {
+Json planObject(const KeptPlan& plan, const DryRun& run, Instant now, ShowCommands show) {
   Json rows = Json::array();
   uint32_t add = 0;
   uint32_t changed = 0;
@@ -146,7 +159,7 @@ Json planObject(const KeptPlan& plan, const DryRun& run, Instant now) {
     std::string action = actionOf(change);
     add += action == "add" ? 1 : 0;
     changed += action == "change" ? 1 : 0;
-    rows.push_back(deploymentRow(run, change, now));
+    rows.push_back(deploymentRow(run, change, now, show));
   }
   return {{"version", 1},
           {"kind", "plan"},

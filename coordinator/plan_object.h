@@ -4,8 +4,12 @@
 #include "coordinator/objects/json.h"
 #include "coordinator/plan_book.h"
 
+#include <cstdint>
+
 namespace muster::coordinator {
 
-Json planObject(const KeptPlan& plan, const DryRun& run, Instant now);
+enum class ShowCommands : uint8_t { NO, YES };
+
+Json planObject(const KeptPlan& plan, const DryRun& run, Instant now, ShowCommands show);
 
 }  // namespace muster::coordinator

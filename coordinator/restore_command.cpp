@@ -17,7 +17,7 @@
 namespace muster::coordinator {
 namespace {
 
-constexpr Duration DEADLINE = 1800_s;  // a gigabyte of state takes some minutes
+constexpr Duration RESTORE_DEADLINE = 1800_s;  // a gigabyte of state takes some minutes
 
 [[noreturn]] void refuse(const Refusal& refusal) {
   KJ_FAIL_REQUIRE(kj::str(toText(refusal.code).c_str(), " ", refusal.text.c_str()));
@@ -53,7 +53,7 @@ int restoreCluster(const CoordinatorConfig& config, const RestoreRequest& reques
   auto session = zookeeper.open();
   HistoryRestoreParts parts{*session,       loop.timer(), random,
                             config.cluster, config.id,    clock.wallNow()};
-  auto restored = orRefuse(withDeadline(loop.timer(), DEADLINE, "E0708 the restore",
+  auto restored = orRefuse(withDeadline(loop.timer(), RESTORE_DEADLINE, "E0708 the restore",
                                         restoreHistory(kj::mv(parts), *source))
                                .wait(loop.waitScope()));
   fillStore(store, *source, restored.meta);

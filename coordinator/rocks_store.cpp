@@ -349,6 +349,39 @@ std::vector<Event> RocksStore::events(LogIndex after, size_t countMax) const {
   return newestFirst;
 }
 
+HistoryPart RocksStore::history(LogIndex from, LogIndex before) const {
+  KJ_REQUIRE(impl_->meta.has_value() && from >= impl_->meta->historyFrom,
+             "a part of the history that is not here", from.value);
+  HistoryPart part{from, before, {}, {}};
+  std::string first = auditKey(from);
+  std::string end = auditKey(before);
+  auto visit = [&](Family family, auto take) {
+    auto iterator = impl_->iterate(family);
+    for (iterator->Seek(first); iterator->Valid() && iterator->key().compare(end) < 0;
+         iterator->Next()) {
+      take(bytesOf(iterator->value()));
+    }
+    rocksCheck(iterator->status(), "read a part of the history", impl_->folder);
+  };
+  visit(HISTORY, [&](std::string_view bytes) { part.events.push_back(decodeEvent(bytes)); });
+  visit(AUDIT, [&](std::string_view bytes) { part.audit.push_back(decodeAudit(bytes)); });
+  return part;
+}
+
+void RocksStore::addOlder(const HistoryPart& part) {
+  KJ_REQUIRE(impl_->meta.has_value() && part.before == impl_->meta->historyFrom,
+             "a part that does not end where the history begins", part.before.value);
+  rocksdb::WriteBatch writes;
+  rocksCheck(writes.DeleteRange(impl_->families[HISTORY], auditKey({part.before.value - 1}),
+                                auditKey(part.before)),
+             "drop the mark", impl_->folder);
+  for (const Event& event : part.events) impl_->put(writes, event);
+  for (const AuditEntry& row : part.audit) impl_->put(writes, row);
+  StoreMeta next = *impl_->meta;
+  next.historyFrom = part.from;
+  impl_->commit(writes, next, "add older history");
+}
+
 Bytes RocksStore::recordBytes() const {
   rocksdb::TablePropertiesCollection tables;
   auto* family = impl_->families[RECORDS];

@@ -3,6 +3,7 @@
 // the log in the coordination service catches it up.
 #pragma once
 
+#include "coordinator/history_store.h"
 #include "coordinator/state_store.h"
 
 #include <kj/memory.h>
@@ -13,7 +14,7 @@ namespace muster::coordinator {
 
 enum class StoreAccess { READ_WRITE, READ_ONLY };
 
-class RocksStore final : public StateStore {
+class RocksStore final : public StateStore, public HistoryStore {
  public:
   // Opens the folder, making it when it may write. Throws FAILED with what was wrong: no such store
   // (read only), another process holds it ("E0710"), a full disk ("E0707"), damage.
@@ -32,6 +33,8 @@ class RocksStore final : public StateStore {
   kj::Own<StoreReplacement> replaceAll() override;
   void loadRecords(
       std::function<void(std::string_view key, std::string_view value)> visit) const override;
+  HistoryPart history(LogIndex from, LogIndex before) const override;
+  void addOlder(const HistoryPart& part) override;
   std::vector<Event> events(LogIndex after, size_t countMax) const override;
   void loadAudit(std::function<void(const AuditEntry&)> visit) const override;
 

@@ -7,6 +7,8 @@
 #include "coordinator/authorization.h"
 #include "coordinator/backup_api.h"
 #include "coordinator/history_api.h"
+#include "coordinator/history_part.h"
+#include "coordinator/request_key.h"
 #include "protocol/codec.h"
 
 namespace muster::coordinator {
@@ -31,11 +33,12 @@ Refusal refusalFor(const kj::Exception& exception, CallKind kind, Coordinator& c
   return refusal;
 }
 
-class ClusterApi final : public Authorized<schema::ClusterApi> {
+class ClusterApi final : public Authorized<schema::PeerServices> {
  public:
-  ClusterApi(ApiContext& context, const RpcPeer& peer)
+  ClusterApi(ApiContext& context, kj::Maybe<const HistoryStore&> store, const RpcPeer& peer)
       : Authorized(peer.identity, context.env().logger),
         context_(context),
+        store_(store),
         changes_(context),
         reads_(context),
         admin_(context) {}
@@ -43,7 +46,9 @@ class ClusterApi final : public Authorized<schema::ClusterApi> {
   kj::Promise<void> plan(PlanContext context) override {
     auto in = context.getParams();
     return answer(context, "plan", CallKind::READ, [&](ApiCall call) {
-      return changes_.plan(kj::mv(call), text(in.getDocuments()), text(in.getFileName()));
+      PlanCall what{text(in.getDocuments()), text(in.getFileName()),
+                    in.getShowCommands() ? ShowCommands::YES : ShowCommands::NO};
+      return changes_.plan(kj::mv(call), kj::mv(what));
     });
   }
 
@@ -152,6 +157,28 @@ class ClusterApi final : public Authorized<schema::ClusterApi> {
     });
   }
 
+  kj::Promise<void> olderRows(OlderRowsContext context) override {
+    auto in = context.getParams();
+    auto out = context.getResults().initPart();
+    auto meta = context_.env().store.meta();
+    KJ_IF_MAYBE (store, store_) {
+      if (!meta) return kj::READY_NOW;
+      auto part = coordinator::olderRows(*meta, *store, decode(in.getHistory()),
+                                         LogIndex{in.getFrom()}, LogIndex{in.getBefore()});
+      if (part) encodeHistoryPart(*part, out);
+    }
+    return kj::READY_NOW;
+  }
+
+  kj::Promise<void> actFor(ActForContext context) override {
+    auto in = context.getParams();
+    auto client = parseCommonName(text(in.getCaller()));
+    KJ_REQUIRE(client.has_value(), "a caller is named role/name", in.getCaller());
+    RpcPeer peer{*client, text(in.getAddress())};
+    context.getResults().setApi(kj::heap<ClusterApi>(context_, store_, peer));
+    return kj::READY_NOW;
+  }
+
  private:
   static ReadCall readCall(schema::ReadOptions::Reader in) {
     return {in.getStale(), LogIndex{in.getAfterIndex()},
@@ -175,6 +202,10 @@ class ClusterApi final : public Authorized<schema::ClusterApi> {
                                                   std::to_string(seen.number) + "; ask again"};
     }
     if (seen != own) call.lastIndex = {};
+    if (isTimeless(call.request)) {
+      call.request = requestOf(context_.coordinator.state(), call.request.guid,
+                               context_.coordinator.clusterNow());
+    }
     return call;
   }
 
@@ -248,6 +279,7 @@ class ClusterApi final : public Authorized<schema::ClusterApi> {
   }
 
   ApiContext& context_;
+  kj::Maybe<const HistoryStore&> store_;
   ApiChanges changes_;
   ApiReads reads_;
   ApiAdmin admin_;
@@ -255,9 +287,9 @@ class ClusterApi final : public Authorized<schema::ClusterApi> {
 
 }  // namespace
 
-ApiFactory makeRpcApi(ApiContext& context) {
-  return [&context](const RpcPeer& peer) -> schema::ClusterApi::Client {
-    return kj::heap<ClusterApi>(context, peer);
+ApiFactory makeRpcApi(ApiContext& context, kj::Maybe<const HistoryStore&> store) {
+  return [&context, store](const RpcPeer& peer) -> schema::ClusterApi::Client {
+    return kj::heap<ClusterApi>(context, store, peer);
   };
 }
 

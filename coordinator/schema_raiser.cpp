@@ -9,7 +9,7 @@
 namespace muster::coordinator {
 namespace {
 
-constexpr Duration ASK_EVERY = 1_s;
+constexpr Duration LEVEL_LOOK_EVERY = 1_s;
 
 uint32_t commonLevel(const std::vector<CoordinatorView>& reports) {
   uint32_t level = reports.empty() ? 0 : schemaLevelUnderstood();
@@ -37,7 +37,7 @@ kj::Promise<void> SchemaRaiser::run() { return runCo(); }
 Co<void> SchemaRaiser::runCo() {
   while (parts_.driver.state().schemaLevel < schemaLevelUnderstood()) {
     co_await lookOnce();
-    co_await parts_.env.timer.afterDelay(toKj(ASK_EVERY));
+    co_await parts_.env.timer.afterDelay(toKj(LEVEL_LOOK_EVERY));
   }
   co_await kj::Promise<void>(kj::NEVER_DONE);
 }

@@ -125,6 +125,7 @@ Result<Json> nothingOf(const std::string& target) {
 }
 
 Result<Json> selectDeployments(const ObjectView& view, const Wanted& wanted) {
+  if (wanted.one != nullptr) return listOf(Json::array({deploymentObject(view, *wanted.one)}));
   Json items = Json::array();
   for (const auto& [uid, deployment] : view.state.deployments) {
     if (wanted.takes(deployment)) items.push_back(deploymentObject(view, deployment));

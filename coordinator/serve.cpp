@@ -5,10 +5,16 @@
 #include "base/files.h"
 #include "base/http_server.h"
 #include "base/kj_time.h"
+#include "base/memory_keeper.h"
 #include "base/random.h"
+#include "base/reload.h"
+#include "base/service_manager.h"
+#include "base/tasks.h"
 #include "coordinator/coordinator.h"
 #include "coordinator/heap_need.h"
+#include "coordinator/history_copier.h"
 #include "coordinator/http_api.h"
+#include "coordinator/leader_doubt.h"
 #include "coordinator/rocks_store.h"
 #include "coordinator/rpc_api.h"
 #include "coordinator/store_format.h"
@@ -37,6 +43,12 @@ Logger makeLogger(const CoordinatorConfig& config) {
   options.level = config.logLevel;
   options.format = config.logFormat;
   return Logger(options).with({{"coordinator", config.id}});
+}
+
+std::vector<PeerAddress> othersOf(const CoordinatorConfig& config) {
+  std::vector<PeerAddress> others = config.peers;
+  std::erase_if(others, [&](const PeerAddress& peer) { return peer.id == config.id; });
+  return others;
 }
 
 // Nothing when no HTTP port is configured. The certificate is that of the RPC port.
@@ -84,6 +96,17 @@ void checkHeap(EventLoop& loop, const CoordinatorConfig& config, Bytes records,
   }
 }
 
+// The line of `systemctl status`.
+std::string statusLine(Coordinator& coordinator) {
+  const CoordinatorFacts& facts = coordinator.facts();
+  std::string line = std::string(toText(facts.stage));
+  if (coordinator.view()) line += ", epoch " + std::to_string(coordinator.view()->epoch.value);
+  line += ", index " + std::to_string(facts.committedIndex.value);
+  if (!facts.alarm.empty()) return line + "; " + facts.alarm;
+  auto cutOff = coordinator.cutOff();
+  return cutOff ? line + "; " + cutOff->text : line;
+}
+
 Co<Result<HistoryId>> bootstrapCo(failover::CoordinationSession& session, ClusterName cluster,
                                   Random& random) {
   while (session.state() == failover::SessionState::CONNECTING) co_await session.stateChanged();
@@ -124,6 +147,8 @@ void makeFolder(const std::string& path) {
 
 int serve(const CoordinatorConfig& config) {
   checkFiles(config);
+  ReloadSignal reloadSignal;
+  MemoryKeeper memoryKeeper;  // a large state must not make our death harder to notice
   EventLoop loop(TerminationSignals::CAPTURE);
   Logger logger = makeLogger(config);
   SystemClock clock;
@@ -131,7 +156,8 @@ int serve(const CoordinatorConfig& config) {
   makeFolder(config.storeDirectory());
   RocksStore store(config.storeDirectory(), StoreAccess::READ_WRITE, config.snapshots.keptEvents);
   checkHeap(loop, config, store.recordBytes(), logger);
-  auto transport = makeTlsTransport(loop.network(), loop.timer(), config.cluster, config.tls);
+  auto transport =
+      makeReloadableTransport(loop.network(), loop.timer(), config.cluster, config.tls);
   failover::ZookeeperService zookeeper(loop, zookeeperOptions(config));
   CoordinatorEnvironment environment{loop.timer(), clock,      random, zookeeper,
                                      store,        *transport, logger};
@@ -142,17 +168,29 @@ int serve(const CoordinatorConfig& config) {
   PlanBook plans;
   CallStats calls;
   ApiContext api{coordinator, plans, calls, config.peers};
-  coordinator.serveApi(makeRpcApi(api));
+  coordinator.serveApi(makeRpcApi(api, store));
   std::string address = coordinator.start().wait(loop.waitScope());
   HttpApi http(api, ClientCertificates::REQUIRED);
   auto httpServer = startHttp(config, http, logger, random);
   logger.info("ready", {{"rpc", address},
                         {"http_port", httpServer.get() == nullptr ? 0 : httpServer->port()},
                         {"version", MUSTER_VERSION}});
+  ServiceManager manager = ServiceManager::fromEnvironment();
+  CertificateReload certificates(config.tls, *transport, httpServer.get(), manager, logger);
+  auto reloading = reloadSignal.onEach(loop, [&] { certificates.run(); }).eagerlyEvaluate(nullptr);
+  manager.ready();
+  auto telling = manager.keepTelling(loop.timer(), [&] { return statusLine(coordinator); })
+                     .eagerlyEvaluate(nullptr);
   auto terminated = loop.onTermination().then([&](int signal) {
     logger.info("stopping", {{"signal", signal}});
+    manager.stopping();
     return coordinator.shutDown();
   });
+  HistoryCopier history({environment, store, othersOf(config), config.snapshots.keptEvents});
+  LeaderDoubt doubt(coordinator, config.peers);
+  Tasks background("background work");
+  background.add(history.run());
+  background.add(doubt.run());
   goFirst();  // this thread alone: those of the store and of HTTP are there already
   coordinator.run().exclusiveJoin(kj::mv(terminated)).wait(loop.waitScope());
   logger.info("stopped");

@@ -97,6 +97,8 @@ Co<void> SessionRole::runCo() {
   contender_ =
       kj::heap<Contender>(*session_, env().timer, env().clock, env().random, parts_.identity);
   contender_->onView([this](const EpochView& newer) { parts_.onView(newer); });
+  contender_->onMayBeElected(
+      [this] { endReads_ = failover::readEnd(*session_, paths_, follower().position()); });
   parts_.deathWatch.serve(*contender_, *session_);
   takeSnapshots();
 
@@ -109,6 +111,8 @@ Co<void> SessionRole::runCo() {
   env().logger.info("elected", {{"epoch", elected.view.epoch}, {"reason", elected.reason}});
   // On the session that took over: nothing can be appended behind it but by us.
   if (!MUSTER_PLANTED_BUG(UNREAD_TAKEOVER)) co_await readBeforeLeading(elected.view.version);
+  // Whoever's state was wrong leads no more. A follower waits for the next leader's hash.
+  facts().alarms.clear(AlarmKind::LEADER_DIVERGED);
   facts().stage = Stage::CAUGHT_UP;
   facts().takeover.caughtUp = env().clock.steadyNow();
   env().logger.info("caught up",
@@ -286,7 +290,7 @@ Co<void> SessionRole::readToEnd(Proof proof) {
   BatchNumber first = follower().position().batch;
   auto reader = newReader();
   if (proof == Proof::ONCE_ELECTED) {
-    co_await reader->verifyOnceElected();
+    co_await reader->verifyOnceElected(kj::mv(endReads_));
   } else {
     co_await reader->verifyPosition();
   }
@@ -353,6 +357,10 @@ Co<void> SessionRole::readBeforeLeading(int32_t epochVersion) {
     if (judgement.verdict == LossVerdict::NOTHING) {
       if (!fault_) co_return;
       continue;  // it came back meanwhile
+    }
+    bool isElected = co_await mender_->isStillElected(epochVersion);
+    if (!isElected) {
+      kj::throwFatalException(KJ_EXCEPTION(DISCONNECTED, "a later leader was elected"));
     }
     if (judgement.verdict == LossVerdict::RESTORE) stopFor(judgement);
     raise({AlarmKind::LOG_LOST, "ZooKeeper lost what it had acknowledged: " + judgement.text});

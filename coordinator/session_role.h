@@ -87,6 +87,7 @@ class SessionRole {
   std::set<BatchNumber> suspected_;            // records to look at
   kj::Own<failover::CoordinationSession> session_;
   kj::Own<LogMender> mender_;
+  kj::Own<failover::EndReads> endReads_;  // behind what may have made us the leader
   kj::Own<failover::Contender> contender_;
   kj::Own<Leading> leading_;
   kj::Own<SnapshotTaker> taker_;

@@ -11,14 +11,6 @@ namespace {
 
 constexpr Bytes READ_AT_ONCE = 16_KiB;
 
-capnp::Data::Reader dataOf(const std::string& bytes) {
-  return {reinterpret_cast<const kj::byte*>(bytes.data()), bytes.size()};
-}
-std::string bytesOf(capnp::Data::Reader data) {
-  auto chars = data.asChars();
-  return {chars.begin(), chars.size()};
-}
-
 // Two pointers, and the bytes of each in whole words.
 uint64_t encodedBytes(const StoredRecord& record) {
   auto words = [](size_t bytes) { return (bytes + 7) / 8 * 8; };
@@ -32,8 +24,8 @@ ByteString encodeRecords(const std::vector<StoredRecord>& records) {
   auto list = message.initRoot<schema::SnapshotRecords>().initRecords(
       static_cast<unsigned>(records.size()));
   for (unsigned i = 0; i < list.size(); i++) {
-    list[i].setKey(dataOf(records[i].key));
-    list[i].setValue(dataOf(records[i].value));
+    list[i].setKey(codec::dataOf(records[i].key));
+    list[i].setValue(codec::dataOf(records[i].value));
   }
   auto root = message.getRoot<schema::SnapshotRecords>();
   return codec::canonicalBytes<schema::SnapshotRecords>(root.asReader());
@@ -45,7 +37,8 @@ std::vector<StoredRecord> decodeRecords(const ByteString& payload) {
         std::vector<StoredRecord> records;
         records.reserve(root.getRecords().size());
         for (auto record : root.getRecords()) {
-          records.push_back({bytesOf(record.getKey()), bytesOf(record.getValue())});
+          records.push_back({ByteString(codec::bytesOf(record.getKey())),
+                             ByteString(codec::bytesOf(record.getValue()))});
         }
         return records;
       });

@@ -12,7 +12,7 @@
 namespace muster::coordinator {
 namespace {
 
-constexpr Duration LOOK_EVERY = 500_ms;
+constexpr Duration NEED_LOOK_EVERY = 500_ms;
 constexpr Duration RETRY_AFTER = 10_s;
 constexpr Duration CONNECT_DEADLINE = 10_s;
 constexpr uint64_t BATCH_OVERHEAD = 1024;  // of a znode in a server's heap
@@ -27,7 +27,7 @@ using failover::SnapshotWriter;
 
 Co<void> SnapshotTaker::runCo() {
   while (parts_.session.state() != SessionState::ENDED) {
-    co_await parts_.env.timer.afterDelay(toKj(LOOK_EVERY));
+    co_await parts_.env.timer.afterDelay(toKj(NEED_LOOK_EVERY));
     if (!isDue()) continue;
     // One that is damaged does not count: the next one replaces it.
     co_await lookAtCurrent().asPromise().catch_([this](kj::Exception&& exception) {

@@ -55,8 +55,8 @@ class Flat {
   capnp::FlatArrayMessageReader reader_;
 };
 
-std::string toText(const HistoryId& history) {
-  return std::to_string(history.number) + "-" + muster::toText(history.guid);
+std::string historyText(const HistoryId& history) {
+  return std::to_string(history.number) + "-" + toText(history.guid);
 }
 
 }  // namespace
@@ -183,8 +183,8 @@ void requireSameHistory(const StoreMeta& meta, const ClusterName& cluster,
              kj::str("E0704 this store belongs to cluster ", meta.cluster.value.c_str(),
                      ", not to ", cluster.value.c_str()));
   KJ_REQUIRE(meta.history == history,
-             kj::str("E0704 this store belongs to history ", toText(meta.history).c_str(),
-                     ", the coordination service has ", toText(history).c_str()));
+             kj::str("E0704 this store belongs to history ", historyText(meta.history).c_str(),
+                     ", the coordination service has ", historyText(history).c_str()));
 }
 
 }  // namespace muster::coordinator

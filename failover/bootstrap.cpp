@@ -22,11 +22,6 @@ Refusal alreadyThere(const Paths& paths) {
                  paths.root + " exists in ZooKeeper: this cluster was bootstrapped before"};
 }
 
-[[noreturn]] void throwEnded() {
-  kj::throwFatalException(KJ_EXCEPTION(DISCONNECTED, "the ZooKeeper session ended"));
-  KJ_UNREACHABLE;
-}
-
 Co<kj::Maybe<EpochView>> readEpochCo(CoordinationSession& session, Paths paths) {
   for (;;) {
     co_await whenConnected(session);
@@ -35,7 +30,7 @@ Co<kj::Maybe<EpochView>> readEpochCo(CoordinationSession& session, Paths paths) 
       co_return kj::Maybe<EpochView>(decodeEpoch(got.data, got.stat.version));
     }
     if (got.code == ZkCode::NO_NODE) co_return kj::Maybe<EpochView>(nullptr);
-    if (got.code == ZkCode::SESSION_ENDED) throwEnded();
+    if (got.code == ZkCode::SESSION_ENDED) throwSessionEnded();
     KJ_REQUIRE(got.code != ZkCode::NO_AUTH, "the digest for ZooKeeper is not this cluster's",
                paths.epoch().c_str());
   }
@@ -49,7 +44,7 @@ Co<Result<HistoryId>> bootstrapCo(CoordinationSession& session, Paths paths, Clu
     co_await whenConnected(session);
     MultiResult made = co_await session.multi(treeOps(paths, first, cluster));
     if (made.code == ZkCode::OK) co_return Result<HistoryId>(history);
-    if (made.code == ZkCode::SESSION_ENDED) throwEnded();
+    if (made.code == ZkCode::SESSION_ENDED) throwSessionEnded();
     if (made.code == ZkCode::NO_AUTH) {
       co_return Result<HistoryId>(
           Refusal{RefusalCode::NOT_ALLOWED, paths.root + " belongs to another digest"});

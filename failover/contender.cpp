@@ -11,7 +11,6 @@
 namespace muster::failover {
 namespace {
 
-constexpr auto SECOND_LOOK = 5 * kj::SECONDS;
 constexpr auto PAUSE_AFTER_FAILURE = 20 * kj::MILLISECONDS;
 
 std::string nameIn(const std::string& path) { return path.substr(path.rfind('/') + 1); }
@@ -70,6 +69,7 @@ struct Contender::Impl {
   kj::Maybe<EpochView> view;
   CoordinatorId previousLeader;  // of the epoch before `view`, as far as we saw it
   std::function<void(const EpochView&)> handler;
+  std::function<void()> mayBeElected = [] {};
   kj::Own<ViewFeed> feed = kj::refcounted<ViewFeed>();
 
   kj::Maybe<kj::Own<kj::PromiseFulfiller<Elected>>> campaigner;
@@ -131,6 +131,10 @@ void Contender::onView(std::function<void(const EpochView&)> handler) {
 
 void Contender::onLeaderInLine(std::function<void(const LeaderInLine&)> handler) {
   impl_->leaderHandler = std::move(handler);
+}
+
+void Contender::onMayBeElected(std::function<void()> handler) {
+  impl_->mayBeElected = std::move(handler);
 }
 
 kj::Promise<bool> Contender::proveCommit() {
@@ -218,15 +222,19 @@ Co<Contender::Impl::Next> Contender::Impl::look() {
   co_return next;
 }
 
-// The watch is set before the read, so that no change falls between them.
+// The watch is set before the read, so that no change falls between them; the session keeps the
+// order in which they were sent.
 Co<Contender::Impl::Next> Contender::Impl::lookAtEpoch() {
-  WatchResult watched = co_await session.watch(paths.epoch());
+  auto watching = session.watch(paths.epoch());
+  auto getting = session.get(paths.epoch());
+  if (campaigner != nullptr && !ownName.empty()) mayBeElected();
+  WatchResult watched = co_await kj::mv(watching);
   bool usable = watched.code == ZkCode::OK || watched.code == ZkCode::NO_NODE;
   if (!usable) co_return Next::AGAIN;
   watches.push_back(kj::mv(watched.changed));
   if (watched.code == ZkCode::NO_NODE)
     co_return Next::WAIT;  // not bootstrapped, or this server is behind
-  GetResult got = co_await session.get(paths.epoch());
+  GetResult got = co_await kj::mv(getting);
   if (got.code != ZkCode::OK) co_return Next::AGAIN;
   EpochView seen = decodeEpoch(got.data, got.stat.version);
   accept(seen);
@@ -426,7 +434,9 @@ Co<Contender::Impl::Next> Contender::Impl::takeOver(EpochView seen, std::string 
   ByteString record = encodeEpoch(ours, identity.cluster);
   std::string oldPath = onGuess ? pathOf(oldCandidate) : "";
   std::vector<Op> ops = takeoverOps(paths, seen, record, pathOf(ownName), oldPath);
-  MultiResult result = co_await session.multi(std::move(ops));
+  auto takingOver = session.multi(std::move(ops));
+  mayBeElected();
+  MultiResult result = co_await kj::mv(takingOver);
   bool wasGone = onGuess && result.code == ZkCode::NO_NODE && result.results.size() > 1 &&
                  result.results[1].code == ZkCode::NO_NODE;
   if (wasGone) ghosts.push_back(oldCandidate);

@@ -58,6 +58,11 @@ class Contender {
   // epoch. Only while this contender stands.
   void onLeaderInLine(std::function<void(const LeaderInLine&)> handler);
 
+  // Called right behind the sending of what may make us the leader, each time: a takeover, or the
+  // reading of an epoch that may have been handed to us. Who sends reads on the session then has
+  // the answers of a leader, without another round trip, if that is what we turn out to be.
+  void onMayBeElected(std::function<void()> handler);
+
   // Whether we could commit just now: a multi that checks the epoch of the newest view and our own
   // candidate. False also when its outcome is unknown.
   kj::Promise<bool> proveCommit();

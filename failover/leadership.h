@@ -67,16 +67,21 @@ class Leadership {
   // Sending time (steady clock) of the newest epoch check that has committed: the base of every
   // lease.
   virtual SteadyTime lastCommittedCheckSent() const = 0;
+  // When the answer of an epoch check last said that it has committed. No lease and no answer rests
+  // on it: it only says since when nothing commits any more.
+  virtual SteadyTime lastCheckCommitted() const = 0;
 
   // Does `ops` all or none, together with a check of this leadership's epoch. Another's epoch ends
   // the leadership; every other outcome is in the answer, which may be unknown. Rejected with
   // DISCONNECTED when the leadership is over.
   virtual kj::Promise<MultiResult> fenced(std::vector<Op> ops) = 0;
 
-  // Ends this leadership in favour of the named candidate (empty: next in line): drains appends,
-  // then multi{set(epoch -> {e+1, successor}), check(successor's candidate), delete(own
-  // candidate)}. False when there was no such candidate; then the leadership goes on.
-  virtual kj::Promise<bool> handOver(CoordinatorId successor) = 0;
+  // Ends this leadership in favour of the named candidate (empty: next in line). Looks for it while
+  // everything goes on; then calls `pausing`, drains what was appended until then, and sends
+  // multi{set(epoch -> {e+1, successor}), check(successor's candidate), delete(own candidate)}.
+  // What is appended after `pausing` waits for the outcome. False when there was no such candidate,
+  // also without `pausing` having been called; then the leadership goes on.
+  virtual kj::Promise<bool> handOver(CoordinatorId successor, std::function<void()> pausing) = 0;
 
   // Resolves, once, when it is over for whatever reason. After that nothing is sent any more.
   virtual kj::Promise<LeadershipEnded> ended() = 0;

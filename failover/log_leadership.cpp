@@ -40,6 +40,7 @@ LogLeadership::LogLeadership(CoordinationSession& session, kj::Timer& timer, con
       cutEnd_(start.end),
       lastSent_(clock.steadyNow()),
       lastCommittedCheckSent_(start.takeoverSent),
+      lastCheckCommitted_(lastSent_),
       ended_(nullptr),
       tasks_("leadership") {
   auto paf = kj::newPromiseAndFulfiller<LeadershipEnded>();
@@ -149,6 +150,7 @@ void LogLeadership::onAppendAnswer(BatchNumber number, const MultiResult& result
   AppendOutcome outcome = judgeAppend(result);
   switch (outcome) {
     case AppendOutcome::COMMITTED:
+      noteCheck(flight.sent);
       noteCommitted(flight, flight.sent);
       commitFront();
       break;
@@ -174,6 +176,12 @@ bool LogLeadership::allAnswered() const {
 void LogLeadership::noteCommitted(Flight& flight, SteadyTime sent) {
   flight.committed = true;
   lastCommittedCheckSent_ = std::max(lastCommittedCheckSent_, sent);
+}
+
+// Of a write, just now; a read that finds an append committed says nothing of when that was.
+void LogLeadership::noteCheck(SteadyTime sent) {
+  lastCommittedCheckSent_ = std::max(lastCommittedCheckSent_, sent);
+  lastCheckCommitted_ = clock_.steadyNow();
 }
 
 // In order: the handler hears a batch before anyone who waits for one of its commands.
@@ -202,6 +210,7 @@ Co<void> LogLeadership::resolve() {
     if (over_) co_return;
     AppendOutcome outcome = judgeAppend(result);
     if (outcome == AppendOutcome::COMMITTED) {
+      noteCheck(sent);
       noteCommitted(*flights_.front(), sent);
       commitFront();
     } else if (outcome == AppendOutcome::EXISTS) {
@@ -286,7 +295,7 @@ void LogLeadership::onCheckAnswer(const MultiResult& result, SteadyTime sent) {
   Waiters waiters = std::exchange(checked_, {});
   AppendOutcome outcome = judgeAppend(result);
   if (outcome == AppendOutcome::COMMITTED) {
-    lastCommittedCheckSent_ = std::max(lastCommittedCheckSent_, sent);
+    noteCheck(sent);
     for (auto& waiter : waiters) waiter->fulfill();
     return schedulePump();
   }

@@ -45,7 +45,8 @@ class LogLeadership final : public Leadership {
   kj::Promise<void> barrier() override;
   kj::Promise<MultiResult> fenced(std::vector<Op> ops) override;
   SteadyTime lastCommittedCheckSent() const override { return lastCommittedCheckSent_; }
-  kj::Promise<bool> handOver(CoordinatorId successor) override;
+  SteadyTime lastCheckCommitted() const override { return lastCheckCommitted_; }
+  kj::Promise<bool> handOver(CoordinatorId successor, std::function<void()> pausing) override;
   kj::Promise<LeadershipEnded> ended() override { return ended_.addBranch(); }
   uint64_t fencedAttempts() const override { return fencedAttempts_; }
 
@@ -80,6 +81,7 @@ class LogLeadership final : public Leadership {
   void send(Flight& flight);
   void onAppendAnswer(BatchNumber number, const MultiResult& result);
   void noteCommitted(Flight& flight, SteadyTime sent);
+  void noteCheck(SteadyTime sent);
   void commitFront();
   bool allAnswered() const;
   Co<void> resolve();
@@ -93,8 +95,8 @@ class LogLeadership final : public Leadership {
   void onView(const EpochView& view);
   void fulfillIfDrained();
 
-  Co<bool> handOverCo(CoordinatorId successor);
-  Co<bool> tryHandOver(CoordinatorId successor);
+  Co<bool> handOverCo(CoordinatorId successor, std::function<void()> pausing);
+  Co<bool> handOverTo(Successor successor);
   Co<void> drain();
   Co<kj::Maybe<Successor>> findSuccessor(CoordinatorId wanted);
   std::vector<Op> handOverOps(const Successor& successor, const EpochView& next) const;
@@ -125,8 +127,10 @@ class LogLeadership final : public Leadership {
   bool checkUnderWay_ = false;
   SteadyTime lastSent_;
   SteadyTime lastCommittedCheckSent_;
+  SteadyTime lastCheckCommitted_;
 
-  // A hand-over under way: how many queued commands are still to be sent, the rest waits for its
+  bool handingOver_ = false;
+  // A hand-over that pauses: how many queued commands are still to be sent, the rest waits for its
   // outcome.
   std::optional<size_t> drainLeft_;
   kj::Maybe<kj::Own<kj::PromiseFulfiller<void>>> drained_;

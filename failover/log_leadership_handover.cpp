@@ -1,5 +1,6 @@
-// Hand-over: drain, then multi{set(epoch -> the successor), check(its candidate), delete(own
-// candidate)}.
+// Hand-over: find the successor, then pause and drain, then multi{set(epoch -> the successor),
+// check(its candidate), delete(own candidate)}. The search costs some round trips, so nobody waits
+// for it.
 #include "failover/bootstrap.h"
 #include "failover/log_leadership.h"
 #include "failover/session_wait.h"
@@ -19,28 +20,30 @@ bool understands(const CandidateInfo& info) {
 
 }  // namespace
 
-kj::Promise<bool> LogLeadership::handOver(CoordinatorId successor) {
-  return handOverCo(std::move(successor));
+kj::Promise<bool> LogLeadership::handOver(CoordinatorId successor, std::function<void()> pausing) {
+  return handOverCo(std::move(successor), std::move(pausing));
 }
 
-Co<bool> LogLeadership::handOverCo(CoordinatorId successor) {
-  KJ_REQUIRE(!drainLeft_, "a hand-over is under way already");
-  if (over_) co_return false;
-  drainLeft_ = queue_.size();
+Co<bool> LogLeadership::handOverCo(CoordinatorId wanted, std::function<void()> pausing) {
+  KJ_REQUIRE(!handingOver_, "a hand-over is under way already");
+  handingOver_ = true;
   KJ_DEFER({
+    handingOver_ = false;
     drainLeft_.reset();  // if it did not come about, the leadership goes on
     successorGuid_ = Guid{};
     schedulePump();
   });
-  bool done = co_await tryHandOver(std::move(successor));
-  co_return done;
-}
-
-Co<bool> LogLeadership::tryHandOver(CoordinatorId wanted) {
-  co_await drain();
   kj::Maybe<Successor> found = co_await findSuccessor(std::move(wanted));
   if (over_ || found == nullptr) co_return false;
   Successor successor = KJ_ASSERT_NONNULL(found);
+  drainLeft_ = queue_.size();
+  pausing();
+  bool done = co_await handOverTo(std::move(successor));
+  co_return done;
+}
+
+Co<bool> LogLeadership::handOverTo(Successor successor) {
+  co_await drain();
   EpochView next = nextEpoch(view_, successor.info, successor.session);
   successorGuid_ = successor.info.guid;
   while (!over_) {

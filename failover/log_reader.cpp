@@ -13,20 +13,7 @@
 namespace muster::failover {
 namespace {
 
-constexpr auto SECOND_LOOK = 5 * kj::SECONDS;
 constexpr size_t AHEAD_MAX = 32;
-
-[[noreturn]] void throwEnded() {
-  kj::throwFatalException(KJ_EXCEPTION(DISCONNECTED, "the ZooKeeper session ended"));
-  KJ_UNREACHABLE;
-}
-
-// Answers that no caller can use: the end of the session, and a lack of rights.
-void requireUsable(ZkCode code, const std::string& path) {
-  if (code == ZkCode::SESSION_ENDED) throwEnded();
-  KJ_REQUIRE(code != ZkCode::NO_AUTH, "the digest for ZooKeeper is not this cluster's",
-             path.c_str());
-}
 
 std::string number(uint64_t value) { return std::to_string(value); }
 
@@ -110,6 +97,16 @@ void LogReader::fail(FoundFault fault) {
   KJ_UNREACHABLE;
 }
 
+kj::Own<EndReads> readEnd(CoordinationSession& session, const Paths& paths,
+                          const LogPosition& position) {
+  auto reads = kj::heap<EndReads>();
+  reads->position = position;
+  reads->reconnects = session.health().reconnects;
+  reads->last = session.get(paths.batch(position.batch));
+  reads->next = session.get(paths.batch(position.batch.next()));
+  return reads;
+}
+
 LogReader::LogReader(CoordinationSession& session, Paths paths, HistoryId history, LogPosition from)
     : session_(session), paths_(std::move(paths)), history_(history), position_(from) {
   counting_ = countChanges().asPromise().eagerlyEvaluate(nullptr);
@@ -125,7 +122,6 @@ Co<void> LogReader::countChanges() {
 kj::Promise<kj::Maybe<ReadBatch>> LogReader::next() { return nextCo(); }
 kj::Promise<ReadBatch> LogReader::waitNext(kj::Timer& timer) { return waitNextCo(timer); }
 kj::Promise<void> LogReader::verifyPosition() { return verifyCo(); }
-kj::Promise<void> LogReader::verifyOnceElected() { return verifyOnceElectedCo(); }
 kj::Promise<bool> LogReader::proveEnd() { return proveEndCo(); }
 
 Co<kj::Maybe<ReadBatch>> LogReader::nextCo() {
@@ -133,6 +129,7 @@ Co<kj::Maybe<ReadBatch>> LogReader::nextCo() {
     co_await whenConnected(session_);
     if (provenAt_ != stateChanges_) co_await verifyCo();
     bool fresh = ahead_.empty() || aheadFirst_ != position_.batch.next();
+    if (std::exchange(aheadIsFinal_, false)) fresh = true;
     GetResult got = co_await takeAhead();
     if (got.code == ZkCode::OK) {
       ReadBatch read = accept(got.data);
@@ -270,24 +267,49 @@ Co<bool> LogReader::compareHistory() {
   co_return true;
 }
 
-Co<void> LogReader::verifyOnceElectedCo() {
-  uint64_t changes = stateChanges_;
+kj::Promise<void> LogReader::verifyOnceElected(kj::Own<EndReads> sent) {
   bool usable = session_.state() == SessionState::CONNECTED && position_.batch.value > 0;
-  bool same = usable && co_await compareChain();
-  if (!same || changes != stateChanges_) co_return co_await verifyCo();
-  provenAt_ = changes;
+  if (!usable) return verifyCo();
+  uint64_t changes = stateChanges_;
+  return takeLast(kj::mv(sent)).then([this, changes](GetResult&& last) -> kj::Promise<void> {
+    if (isOurChain(last) && changes == stateChanges_) {
+      provenAt_ = changes;
+      return kj::READY_NOW;
+    }
+    ahead_.clear();
+    aheadIsFinal_ = false;
+    return verifyCo();
+  });
+}
+
+// The get for the batch we stand at, sent now unless `sent` holds it; then the one for the next
+// batch, too.
+kj::Promise<GetResult> LogReader::takeLast(kj::Own<EndReads> sent) {
+  bool usable = sent.get() != nullptr && sent->position == position_ &&
+                sent->reconnects == session_.health().reconnects;
+  if (!usable) return session_.get(paths_.batch(position_.batch));
+  ahead_.clear();
+  ahead_.push_back(kj::mv(sent->next));
+  aheadFirst_ = position_.batch.next();
+  aheadIsFinal_ = true;
+  return kj::mv(sent->last);
 }
 
 // False when it could not be read.
 Co<bool> LogReader::compareChain() {
   if (position_.batch.value == 0) co_return true;
+  GetResult got = co_await session_.get(paths_.batch(position_.batch));
+  co_return isOurChain(got);
+}
+
+// Of the batch we stand at. False when it could not be read.
+bool LogReader::isOurChain(const GetResult& got) {
   std::string path = paths_.batch(position_.batch);
-  GetResult got = co_await session_.get(path);
   requireUsable(got.code, path);
-  if (got.code != ZkCode::OK) co_return false;
+  if (got.code != ZkCode::OK) return false;
   if (chainAfter(got.data) != position_.chain)
     fail({LogFault::LOST_SUFFIX, path + " holds other bytes than we applied", position_.batch});
-  co_return true;
+  return true;
 }
 
 Co<bool> LogReader::proveEndCo() {

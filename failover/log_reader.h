@@ -54,6 +54,16 @@ std::optional<FoundFault> judgeBatch(const LogPosition& position, const HistoryI
 // Where a reader stands after `batch`.
 LogPosition positionAfter(const Batch& batch, const ByteString& bytes);
 
+// Reads of the batch at `position` and of the one behind it, under way.
+struct EndReads {
+  LogPosition position;
+  uint64_t reconnects = 0;  // of the session, when they were sent
+  kj::Promise<GetResult> last = nullptr;
+  kj::Promise<GetResult> next = nullptr;
+};
+kj::Own<EndReads> readEnd(CoordinationSession& session, const Paths& paths,
+                          const LogPosition& position);
+
 class LogReader {
  public:
   LogReader(CoordinationSession& session, Paths paths, HistoryId history, LogPosition from);
@@ -78,8 +88,9 @@ class LogReader {
   kj::Promise<void> verifyPosition();
 
   // The same for a new leader, who is in a hurry: its session has seen the epoch that is its own,
-  // so its server has all that came before, and one read is enough.
-  kj::Promise<void> verifyOnceElected();
+  // so its server has all that came before, and one read is enough. `sent`, which may be null: what
+  // was read already behind the takeover; next() goes on with it.
+  kj::Promise<void> verifyOnceElected(kj::Own<EndReads> sent);
 
   // For a new leader whose next() found nothing: true when no later batch exists either, false when
   // the next one came meanwhile. Throws FAILED with HOLE when a later batch exists without the next
@@ -90,7 +101,7 @@ class LogReader {
   Co<kj::Maybe<ReadBatch>> nextCo();
   Co<ReadBatch> waitNextCo(kj::Timer& timer);
   Co<void> verifyCo();
-  Co<void> verifyOnceElectedCo();
+  kj::Promise<GetResult> takeLast(kj::Own<EndReads> sent);
   Co<bool> proveEndCo();
   Co<void> countChanges();
   Co<void> judgeMissing(MultiResult present);
@@ -99,6 +110,7 @@ class LogReader {
   [[noreturn]] void fail(FoundFault fault);
   Co<bool> compareHistory();
   Co<bool> compareChain();
+  bool isOurChain(const GetResult& got);
   kj::Promise<GetResult> takeAhead();
   void readAhead();
   ReadBatch accept(const ByteString& bytes);
@@ -113,6 +125,7 @@ class LogReader {
   std::deque<kj::Promise<GetResult>> ahead_;
   BatchNumber aheadFirst_;
   size_t aheadMax_ = 0;
+  bool aheadIsFinal_ = false;       // it was asked by who leads: nobody can have written since
   uint64_t stateChanges_ = 0;       // of the session
   uint64_t provenAt_ = UINT64_MAX;  // `stateChanges_` when the position was last proved
   kj::Promise<void> counting_ = nullptr;

@@ -9,7 +9,6 @@
 namespace muster::failover {
 namespace {
 
-constexpr auto SECOND_LOOK = 5 * kj::SECONDS;
 constexpr auto PAUSE = 20 * kj::MILLISECONDS;
 constexpr size_t REMOVALS_MAX = 200;  // in one multi
 
@@ -19,11 +18,6 @@ uint64_t numberOf(const std::string& name) {
   return value;
 }
 
-[[noreturn]] void throwEnded() {
-  kj::throwFatalException(KJ_EXCEPTION(DISCONNECTED, "the ZooKeeper session ended"));
-  KJ_UNREACHABLE;
-}
-
 }  // namespace
 
 // The watch is set before the look, so that no change falls between them.
@@ -31,7 +25,7 @@ Co<void> LogTrimmer::runCo() {
   for (;;) {
     co_await whenConnected(parts_.session);
     WatchResult watched = co_await parts_.session.watch(parts_.paths.snapshot());
-    if (watched.code == ZkCode::SESSION_ENDED) throwEnded();
+    if (watched.code == ZkCode::SESSION_ENDED) throwSessionEnded();
     if (watched.code == ZkCode::OK) co_await look();
     co_await parts_.timer.afterDelay(PAUSE);  // also when the service itself answers oddly
     co_await kj::mv(watched.changed).exclusiveJoin(parts_.timer.afterDelay(SECOND_LOOK));
@@ -163,7 +157,7 @@ Co<bool> LogTrimmer::removeAll(std::vector<std::string> paths) {
 
 Co<std::vector<std::string>> LogTrimmer::namesIn(std::string path) {
   ListResult listed = co_await parts_.session.list(path);
-  if (listed.code == ZkCode::SESSION_ENDED) throwEnded();
+  if (listed.code == ZkCode::SESSION_ENDED) throwSessionEnded();
   if (listed.code != ZkCode::OK) listed.children.clear();
   co_return kj::mv(listed.children);
 }

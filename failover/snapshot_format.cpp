@@ -10,8 +10,6 @@ namespace {
 constexpr uint32_t FORMAT_VERSION = 1;
 constexpr size_t SEAL_BYTES = 16;
 
-std::string textOf(capnp::Text::Reader text) { return {text.cStr(), text.size()}; }
-
 ByteString toBytes(const Guid& hash) {
   ByteString bytes;
   for (uint64_t half : {hash.high, hash.low}) {
@@ -63,7 +61,7 @@ SnapshotManifest decodeManifest(const ByteString& bytes) {
   auto read = [](schema::SnapshotManifest::Reader root) {
     requireKnown(root.getFormatVersion());
     SnapshotManifest manifest;
-    manifest.cluster = {textOf(root.getCluster())};
+    manifest.cluster = {root.getCluster().cStr()};
     manifest.history = decode(root.getHistory());
     manifest.position = {{root.getBatch()},
                          {root.getIndex()},
@@ -75,7 +73,7 @@ SnapshotManifest decodeManifest(const ByteString& bytes) {
     manifest.chunks = root.getChunks();
     manifest.bytes = {root.getBytes()};
     manifest.chunksHash = decode(root.getChunksHash());
-    manifest.writer = {textOf(root.getWriter())};
+    manifest.writer = {root.getWriter().cStr()};
     manifest.written = {root.getWrittenWallMs()};
     return manifest;
   };

@@ -5,16 +5,7 @@
 namespace muster::failover {
 namespace {
 
-constexpr size_t AHEAD_MAX = 8;  // chunks asked for at a time: half a megabyte
-
-// For gets and lists: what no caller can use.
-void requireUsable(ZkCode code, const std::string& path) {
-  if (code == ZkCode::SESSION_ENDED) {
-    kj::throwFatalException(KJ_EXCEPTION(DISCONNECTED, "the ZooKeeper session ended"));
-  }
-  KJ_REQUIRE(code != ZkCode::NO_AUTH, "the digest for ZooKeeper is not this cluster's",
-             path.c_str());
-}
+constexpr size_t CHUNKS_AHEAD = 8;  // chunks asked for at a time: half a megabyte
 
 Co<kj::Maybe<CurrentSnapshot>> readCurrentCo(CoordinationSession& session, Paths paths) {
   for (;;) {
@@ -36,7 +27,7 @@ kj::Promise<kj::Maybe<CurrentSnapshot>> readCurrentSnapshot(CoordinationSession&
 }
 
 void SnapshotReader::askAhead() {
-  while (ahead_.size() < AHEAD_MAX && number_ + ahead_.size() < manifest_.chunks) {
+  while (ahead_.size() < CHUNKS_AHEAD && number_ + ahead_.size() < manifest_.chunks) {
     auto number = static_cast<uint32_t>(number_ + ahead_.size());
     ahead_.push_back(session_.get(paths_.snapshotChunk(manifest_.position.index, number)));
   }

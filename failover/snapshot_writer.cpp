@@ -7,8 +7,8 @@
 namespace muster::failover {
 namespace {
 
-constexpr auto PAUSE_AFTER_UNKNOWN = 20 * kj::MILLISECONDS;
-constexpr size_t REMOVALS_MAX = 200;  // in one multi
+constexpr auto PAUSE_BEFORE_RETRY = 20 * kj::MILLISECONDS;
+constexpr size_t CHUNKS_REMOVED_MAX = 200;  // in one multi
 
 [[noreturn]] void throwGivenUp(const std::string& why) {
   kj::throwFatalException(KJ_EXCEPTION(DISCONNECTED, "the snapshot was given up", why.c_str()));
@@ -31,7 +31,7 @@ Co<MultiResult> SnapshotWriter::settled(std::vector<Op> ops) {
                paths_.snapshot().c_str());
     if (result.code == ZkCode::SESSION_ENDED) throwGivenUp("the ZooKeeper session ended");
     if (!isUnknown(result.code)) co_return kj::mv(result);
-    co_await timer_.afterDelay(PAUSE_AFTER_UNKNOWN);
+    co_await timer_.afterDelay(PAUSE_BEFORE_RETRY);
   }
 }
 
@@ -64,9 +64,9 @@ Co<bool> SnapshotWriter::takeOver() {
 
 Co<void> SnapshotWriter::removeLeftovers(std::vector<std::string> names) {
   std::string folder = paths_.snapshotFolder(index_);
-  for (size_t from = 0; from < names.size(); from += REMOVALS_MAX) {
+  for (size_t from = 0; from < names.size(); from += CHUNKS_REMOVED_MAX) {
     std::vector<Op> ops(1, checkOp(folder, version_));
-    for (size_t i = from; i < std::min(names.size(), from + REMOVALS_MAX); i++) {
+    for (size_t i = from; i < std::min(names.size(), from + CHUNKS_REMOVED_MAX); i++) {
       ops.push_back(removeOp(folder + "/" + names[i]));
     }
     MultiResult removed = co_await settled(kj::mv(ops));

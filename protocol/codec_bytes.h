@@ -8,6 +8,7 @@
 #include <kj/debug.h>
 
 #include <cstring>
+#include <string_view>
 #include <vector>
 
 namespace muster::codec {
@@ -34,6 +35,15 @@ auto readCanonical(const ByteString& bytes, Use&& use) {
   options.traversalLimitInWords = 16 * words.size() + 1024;
   capnp::SegmentArrayMessageReader message(kj::arrayPtr(&segment, 1), options);
   return use(message.template getRoot<Root>());
+}
+
+// Both look at the bytes of the other, which must outlive them.
+inline capnp::Data::Reader dataOf(const ByteString& bytes) {
+  return {reinterpret_cast<const kj::byte*>(bytes.data()), bytes.size()};
+}
+inline std::string_view bytesOf(capnp::Data::Reader data) {
+  auto chars = data.asChars();
+  return {chars.begin(), chars.size()};
 }
 
 }  // namespace muster::codec

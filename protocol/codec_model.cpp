@@ -140,11 +140,14 @@ void encode(const DeploymentSpec& value, schema::DeploymentSpec::Builder out) {
   out.setGpuLink(reader(value.gpu.link));
   out.setTensorParallel(value.parallel.tensor.value_or(0));
   out.setPipelineParallel(value.parallel.pipeline.value_or(0));
+  out.setExpertParallel(value.parallel.expert.value_or(0));
   out.setReplicas(value.replicas);
   encodeRules(value.placement, out);
   out.setReadyTimeoutNs(value.timeouts.ready.nanos);
   out.setStallTimeoutNs(value.timeouts.stall.nanos);
   out.setDrainTimeoutNs(value.timeouts.drain.nanos);
+  out.setBalance(value.balance ? static_cast<uint8_t>(1 + static_cast<uint8_t>(*value.balance))
+                               : 0);
 }
 
 DeploymentSpec decode(schema::DeploymentSpec::Reader in) {
@@ -164,11 +167,15 @@ DeploymentSpec decode(schema::DeploymentSpec::Reader in) {
   out.gpu.link = text(in.getGpuLink());
   out.parallel.tensor = numberOrNothing(in.getTensorParallel());
   out.parallel.pipeline = numberOrNothing(in.getPipelineParallel());
+  out.parallel.expert = numberOrNothing(in.getExpertParallel());
   out.replicas = in.getReplicas();
   out.placement = decodeRules(in);
   out.timeouts.ready = {in.getReadyTimeoutNs()};
   out.timeouts.stall = {in.getStallTimeoutNs()};
   out.timeouts.drain = {in.getDrainTimeoutNs()};
+  if (uint8_t number = in.getBalance(); number != 0) {
+    out.balance = checked(static_cast<uint8_t>(number - 1), Balance::PREFIX, "balance");
+  }
   return out;
 }
 

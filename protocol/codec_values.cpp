@@ -105,7 +105,9 @@ NodeInfo decode(schema::Node::Reader in) {
 }
 
 void encode(const EngineSpec& value, schema::Engine::Builder out) {
-  out.setKind(static_cast<uint8_t>(value.kind));
+  bool isPreset = value.kind > EngineKind::PROCESS;
+  out.setKind(static_cast<uint8_t>(isPreset ? EngineKind::PROCESS : value.kind));
+  out.setPreset(isPreset ? static_cast<uint8_t>(value.kind) : 0);
   out.setVersion(reader(value.version));
   codec::fillPairs(value.args, out.initArgs(static_cast<uint32_t>(value.args.size())));
   codec::fillPairs(value.env, out.initEnv(static_cast<uint32_t>(value.env.size())));
@@ -128,6 +130,9 @@ std::optional<std::string> textOrNothing(capnp::Text::Reader in) {
 EngineSpec decode(schema::Engine::Reader in) {
   EngineSpec out;
   out.kind = checked(in.getKind(), EngineKind::PROCESS, "engine kind");
+  if (in.getPreset() != 0) {
+    out.kind = checked(in.getPreset(), EngineKind::TORCHRUN, "engine preset");
+  }
   out.version = text(in.getVersion());
   out.args = codec::pairs(in.getArgs());
   out.env = codec::pairs(in.getEnv());
@@ -148,6 +153,8 @@ void encode(const ShardPlan& value, schema::ShardPlan::Builder out) {
   for (uint32_t i = 0; i < weights.size(); ++i) weights.set(i, value.rankWeights[i].count);
   auto memory = out.initRankMemoryBytes(static_cast<uint32_t>(value.rankMemory.size()));
   for (uint32_t i = 0; i < memory.size(); ++i) memory.set(i, value.rankMemory[i].count);
+  out.setExpertParallel(value.expert == 1 ? 0 : value.expert);
+  out.setWeightFormat(static_cast<uint8_t>(value.format));
 }
 
 ShardPlan decode(schema::ShardPlan::Reader in) {
@@ -157,6 +164,8 @@ ShardPlan decode(schema::ShardPlan::Reader in) {
   for (auto layer : in.getStageFirstLayer()) out.stageFirstLayer.push_back(layer);
   for (auto bytes : in.getRankWeightBytes()) out.rankWeights.push_back({bytes});
   for (auto bytes : in.getRankMemoryBytes()) out.rankMemory.push_back({bytes});
+  out.expert = in.getExpertParallel() == 0 ? 1 : in.getExpertParallel();
+  out.format = checked(in.getWeightFormat(), WeightFormat::INT8, "weight format");
   return out;
 }
 

@@ -71,7 +71,8 @@ struct Target {                     # [tenant/]deployment[/replica[/rank]] or a 
 }
 
 interface ClusterApi {
-  plan @0 (header :CallHeader, documents :Text, fileName :Text) -> (outcome :Outcome);
+  # showCommands: the answer holds what each rank will be started with.
+  plan @0 (header :CallHeader, documents :Text, fileName :Text, showCommands :Bool) -> (outcome :Outcome);
   # documents or planId; expectedRevision 0: any.
   apply @1 (header :CallHeader, documents :Text, fileName :Text, planId :Text, expectedRevision :UInt64,
             dryRun :Bool) -> (outcome :Outcome);

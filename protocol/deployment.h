@@ -4,6 +4,7 @@
 
 #include "base/ids.h"
 #include "base/units.h"
+#include "protocol/balance.h"
 
 #include <cstdint>
 #include <map>
@@ -19,11 +20,15 @@ struct ModelSource {
   std::string sha256;
   std::string dtype;
   std::optional<uint64_t> maxContext;  // tokens
-  std::vector<std::string> aliases;
+  std::vector<std::string> aliases;    // other names that gateways answer to
   bool operator==(const ModelSource&) const = default;
 };
 
-enum class EngineKind : uint8_t { NATIVE, PROCESS };
+// Presets are processes whose command line Muster writes; protocol/engine_preset.h has them.
+enum class EngineKind : uint8_t { NATIVE, PROCESS, VLLM, SGLANG, LLAMA_CPP, TORCHRUN };
+
+// Everything but the native engine: a program that owns its devices.
+constexpr bool isProcess(EngineKind kind) { return kind != EngineKind::NATIVE; }
 
 // When a rank of a process engine counts as ready; with neither, as soon as it runs.
 struct ReadyProbe {
@@ -38,7 +43,8 @@ struct EngineSpec {
   std::string version;
   std::map<std::string, std::string> args;
   std::map<std::string, std::string> env;
-  std::vector<std::string> command;  // process: the program and its arguments
+  // process: the program and its arguments. Presets: see EnginePreset::command.
+  std::vector<std::string> command;
   ReadyProbe ready;
   bool operator==(const EngineSpec&) const = default;
 };
@@ -54,6 +60,7 @@ struct GpuRequirement {
 struct ParallelRequest {
   std::optional<uint32_t> tensor;    // tp
   std::optional<uint32_t> pipeline;  // pp
+  std::optional<uint32_t> expert;    // ep
   bool operator==(const ParallelRequest&) const = default;
 };
 
@@ -88,7 +95,20 @@ struct DeploymentSpec {
   uint32_t replicas = 1;
   PlacementRules placement;
   Timeouts timeouts;
+  std::optional<Balance> balance;  // nothing: as the gateway is configured
   bool operator==(const DeploymentSpec&) const = default;
 };
+
+// What a change of a field does to running ranks. IN_PLACE: those that haveSameRanks() passes over.
+enum class ChangeEffect : uint8_t { IN_PLACE, RESTARTS_RANKS };
+
+// Whether the ranks of one serve the other as well, so that a change is made in place: they differ
+// at most in what no rank is told.
+inline bool haveSameRanks(const DeploymentSpec& a, DeploymentSpec b) {
+  b.replicas = a.replicas;
+  b.balance = a.balance;
+  b.model.aliases = a.model.aliases;
+  return a == b;
+}
 
 }  // namespace muster

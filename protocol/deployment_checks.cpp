@@ -1,5 +1,7 @@
 #include "protocol/deployment_checks.h"
 
+#include "protocol/engine_preset.h"
+
 #include <algorithm>
 
 namespace muster {
@@ -14,7 +16,7 @@ class Checks {
   void run() {
     checkGpus();
     const YamlNode* engine = document_.find("engine");
-    if (engine != nullptr && spec_.engine.kind == EngineKind::PROCESS) {
+    if (engine != nullptr && isProcess(spec_.engine.kind)) {
       checkProcess(*engine);
     } else if (engine != nullptr && !isRefusedKind(*engine)) {
       checkNative(*engine);
@@ -51,15 +53,47 @@ class Checks {
   }
 
   void checkProcess(const YamlNode& engine) {
-    if (engine.find("command") == nullptr) {
-      report(engine, "engine.command", "engine process of " + label_ + " has no command",
-             "write engine: {kind: process, command: [PROGRAM, ARGUMENT]}",
+    const EnginePreset* preset = findPreset(spec_.engine.kind);
+    bool needsCommand = preset == nullptr || preset->needsCommand;
+    if (needsCommand && engine.find("command") == nullptr) {
+      std::string kind(toText(spec_.engine.kind));
+      report(engine, "engine.command", "engine " + kind + " of " + label_ + " has no command",
+             "write engine: {kind: " + kind + ", command: [PROGRAM, ARGUMENT]}",
              RefusalCode::MISSING_FIELD);
     }
+    refuseOfNative("model", "dtype", !spec_.model.dtype.empty());
+    refuseOfNative("parallel", "ep", spec_.parallel.expert.has_value());
+    if (preset != nullptr) checkPreset(*preset);
     const auto& ready = spec_.engine.ready;
     if (ready.httpPath && ready.logLine) {
       report(*engine.find("ready"), "engine.ready", "engine.ready has both http and log",
              "keep one of them");
+    }
+  }
+
+  // Another program would not be told.
+  void refuseOfNative(const char* group, const char* field, bool given) {
+    const YamlNode* node = given ? document_.find(group)->find(field) : nullptr;
+    if (node == nullptr) return;
+    std::string path = std::string(group) + "." + field;
+    report(*node, path, path + " is for engine native only", "leave it out");
+  }
+
+  void checkPreset(const EnginePreset& preset) {
+    const YamlNode* model = document_.find("model");
+    bool hasModel = model != nullptr && !spec_.model.source.empty();
+    if (hasModel && !spec_.model.source.ends_with(preset.modelSuffix)) {
+      report(*model, "model",
+             "engine " + std::string(preset.name) + " reads one file that ends in " +
+                 std::string(preset.modelSuffix),
+             "write model: " + spec_.model.source + "/NAME" + std::string(preset.modelSuffix));
+    }
+    bool cutsFiner = preset.layersOnly && spec_.parallel.tensor.value_or(1) > 1;
+    const YamlNode* parallel = document_.find("parallel");
+    if (cutsFiner && parallel != nullptr) {
+      report(*parallel, "parallel.tp",
+             "engine " + std::string(preset.name) + " shares out whole layers: tp is 1",
+             "write pp: " + std::to_string(*spec_.parallel.tensor) + " instead of tp");
     }
   }
 
@@ -73,7 +107,7 @@ class Checks {
     for (std::string field : {"command", "ready"}) {
       const YamlNode* given = engine.find(field);
       if (given == nullptr) continue;
-      report(*given, "engine." + field, "engine." + field + " is for engine process only",
+      report(*given, "engine." + field, "engine." + field + " is not for engine native",
              "write kind: process, or leave " + field + " out");
     }
   }

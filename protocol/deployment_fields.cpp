@@ -12,6 +12,7 @@ using namespace fields;  // NOLINT(google-build-using-namespace): a table of its
 constexpr auto OPTIONAL = FieldNeed::OPTIONAL;
 constexpr auto REQUIRED = FieldNeed::REQUIRED;
 constexpr auto BUILT = FieldSupport::BUILT;
+constexpr auto IN_PLACE = ChangeEffect::IN_PLACE;
 
 // A field of the language that this version refuses.
 constexpr FieldRow notYet(std::string_view path, std::string_view form, std::string_view meaning,
@@ -40,18 +41,24 @@ constexpr FieldRow TABLE[] = {
      REQUIRED, BUILT, readModelSource, writeModelSource},
     notYet("model.revision", "text", "revision of an hf: model"),
     notYet("model.sha256", "64 hex digits", "what the model must hash to"),
-    notYet("model.dtype", "bf16, f16 or f32", "type to compute in, unlike the stored one"),
+    {"model.dtype", "int8", "as stored",
+     "type that the native engine keeps weights in: int8 rounds the matrices when they are loaded, "
+     "blocks of 32 with a factor each. bf16, f16 and f32 are not supported yet",
+     OPTIONAL, BUILT, readWeightDtype, writeWeightDtype},
     notYet("model.quantization", "fp8, int8 or int4", "weights in fewer bits than stored"),
     {"model.max_context", "number, 1 to 2147483648", "4096, or less where the model has less",
      "longest context in tokens; memory for it is planned", OPTIONAL, BUILT, readMaxContext,
      writeMaxContext},
-    notYet("model.aliases", "list of names", "other names the gateway answers to", "[]"),
+    {"model.aliases", "list of names", "[]",
+     "other names that gateways answer to, for instance [gpt-4o, \"Qwen/Qwen2.5-7B-Instruct\"]; "
+     "deployments of one tenant that have the same share its requests. Changed in place",
+     OPTIONAL, BUILT, readAliases, writeAliases, IN_PLACE},
 
-    {"engine", "native, process, or {kind, args, env, command, ready}", "native",
+    {"engine", "one word, or {kind, args, env, command, ready}", "native",
      "the program that serves the model", OPTIONAL, BUILT, readEngineKind, nullptr},
-    {"engine.kind", "native or process", "native",
-     "native: Muster's own engine; process: any command. vllm, sglang, llama.cpp and torchrun are "
-     "not supported yet",
+    {"engine.kind", "native, process, vllm, sglang, llama.cpp or torchrun", "native",
+     "native: Muster's own engine; process: any command; vllm, sglang, llama.cpp, torchrun: Muster "
+     "writes their command line, see muster plan --show-commands",
      OPTIONAL, BUILT, readEngineKind, writeEngineKind},
     notYet("engine.version", "text", "version of the engine"),
     {"engine.args", "map of names to texts, numbers or booleans", "{}",
@@ -65,8 +72,9 @@ constexpr FieldRow TABLE[] = {
      "Muster's: setting them is error E0112",
      OPTIONAL, BUILT, readEnvironment, writeEnvironment},
     {"engine.command", "list of texts", "",
-     "program and arguments of a process engine, which needs it", OPTIONAL, BUILT, readCommand,
-     writeCommand},
+     "process, which needs it: program and arguments; torchrun, which needs it: the script and its "
+     "arguments; vllm, sglang, llama.cpp: the program in the place of their own",
+     OPTIONAL, BUILT, readCommand, writeCommand},
     notYet("engine.container", "image", "image to run the command in"),
     {"engine.ready", "{http, log, timeout}", "as soon as the process runs",
      "when a rank of a process engine is ready", OPTIONAL, BUILT, nullptr, nullptr},
@@ -100,14 +108,14 @@ constexpr FieldRow TABLE[] = {
     {"parallel.dp", "1", "1",
      "data parallel: copies in one engine that live and die together; above 1 not supported yet",
      OPTIONAL, BUILT, readOneOnly, nullptr},
-    {"parallel.ep", "1", "1",
-     "expert parallel: ranks that share the experts; above 1 not supported yet", OPTIONAL, BUILT,
-     readOneOnly, nullptr},
+    {"parallel.ep", "number, 1 to 1024", "1",
+     "expert parallel: parts into which the experts of a layer are spread over its tp ranks; "
+     "divides tp and the number of experts",
+     OPTIONAL, BUILT, readExpert, writeExpert},
     notYet("stages", "list of {gpu, tp, layers}", "uneven pipeline; replaces pp"),
 
-    {"replicas", "number, 0 to 10000", "1",
-     "independent copies; the only field that is changed in place", OPTIONAL, BUILT, readReplicas,
-     writeReplicas},
+    {"replicas", "number, 0 to 10000", "1", "independent copies. Changed in place", OPTIONAL, BUILT,
+     readReplicas, writeReplicas, IN_PLACE},
     notYet("autoscale", "{min, max, metric, target, up_after, down_after}",
            "replicas that follow the load"),
     notYet("slo", "{ttft_p95, itl_p95, e2e_p95, availability}", "what the latency shall be"),
@@ -134,11 +142,14 @@ constexpr FieldRow TABLE[] = {
     {"placement.tp_within", "node", "none", "keeps each tensor group inside one node", OPTIONAL,
      BUILT, readTensorWithin, writeTensorWithin},
 
-    notYet(
-        "rollout", "{strategy, surge, max_unavailable, canary, hold, deadline, on_failure}",
-        "how a change is brought in; now every change but that of replicas recreates the replicas"),
-    notYet("balance", "round_robin, random, weighted, least_outstanding or prefix",
-           "how the gateway picks a replica", "least_outstanding"),
+    notYet("rollout", "{strategy, surge, max_unavailable, canary, hold, deadline, on_failure}",
+           "how a change is brought in; now every change that is not made in place recreates the "
+           "replicas"),
+    {"balance", "round_robin, random, weighted, least_outstanding or prefix",
+     "as the gateway is configured: least_outstanding",
+     "how gateways pick a replica. weighted: in proportion to the devices; prefix: prompts that "
+     "begin alike go to the same one, as long as its load allows. Changed in place",
+     OPTIONAL, BUILT, readBalance, writeBalance, IN_PLACE},
     notYet("limits", "{requests_per_minute, tokens_per_minute, queue, queue_timeout}",
            "limits of the gateway"),
 

@@ -30,6 +30,7 @@ struct FieldRow {
   void (*read)(FieldReader& reader, const YamlNode& node, DeploymentSpec& spec) = nullptr;
   // The value in its canonical form; nothing when the owner left it open.
   std::optional<YamlNode> (*write)(const DeploymentSpec& spec) = nullptr;
+  ChangeEffect effect = ChangeEffect::RESTARTS_RANKS;  // of a change
 };
 
 // In the order in which people are shown them; a map comes right before its fields.

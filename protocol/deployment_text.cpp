@@ -60,8 +60,9 @@ std::vector<FieldText> flatten(const DeploymentSpec& spec) {
 }
 
 FieldChange change(const std::string& path, std::string before, std::string after) {
+  const FieldRow* row = findField(path);  // nothing: a name inside a map
   return {path, std::move(before), std::move(after),
-          path == "replicas" ? ChangeEffect::IN_PLACE : ChangeEffect::RESTARTS_RANKS};
+          row != nullptr ? row->effect : ChangeEffect::RESTARTS_RANKS};
 }
 
 // Where a field stands in the table, for ordering changes; names inside a map follow their map.

@@ -16,9 +16,6 @@ YamlNode toTree(const DeploymentSpec& spec);
 std::string toYaml(const DeploymentSpec& spec);
 std::string toJson(const DeploymentSpec& spec);  // one line
 
-// What a change does to running ranks.
-enum class ChangeEffect : uint8_t { IN_PLACE, RESTARTS_RANKS };
-
 struct FieldChange {
   std::string path;    // "engine.args.max-num-seqs"
   std::string before;  // as YAML on one line; empty: was not given
@@ -33,7 +30,8 @@ struct DeploymentDiff {
   bool operator==(const DeploymentDiff&) const = default;
 };
 
-// Only a change of `replicas` is made in place; any other recreates the replicas.
+// A change of `replicas`, `balance` and `model.aliases` is made in place; any other recreates the
+// replicas.
 DeploymentDiff diffDeployments(const DeploymentSpec& before, const DeploymentSpec& after);
 bool restartsRanks(const DeploymentDiff& diff);
 

@@ -1,5 +1,6 @@
 // The fields of `model` and `engine`: what runs, and what may not be said about it because Muster
 // says it.
+#include "protocol/engine_preset.h"
 #include "protocol/field_codecs.h"
 #include "protocol/reserved_arguments.h"
 
@@ -153,17 +154,10 @@ Written writeModelSource(const DeploymentSpec& spec) { return yamlText(spec.mode
 
 void readEngineKind(FieldReader& reader, const YamlNode& node, DeploymentSpec& spec) {
   auto kind = reader.word(node, ENGINES);
-  if (!kind) return;
-  if (*kind == "native" || *kind == "process") {
-    spec.engine.kind = *kind == "native" ? EngineKind::NATIVE : EngineKind::PROCESS;
-    return;
-  }
-  reader.report(RefusalCode::NOT_SUPPORTED_YET, node.at,
-                "engine " + *kind + " is not supported yet, only native and process are",
-                "write kind: process with a command that starts " + *kind);
+  if (kind) spec.engine.kind = *engineKindOf(*kind);
 }
 Written writeEngineKind(const DeploymentSpec& spec) {
-  return yamlText(spec.engine.kind == EngineKind::NATIVE ? "native" : "process");
+  return yamlText(std::string(toText(spec.engine.kind)));
 }
 
 void readCommand(FieldReader& reader, const YamlNode& node, DeploymentSpec& spec) {

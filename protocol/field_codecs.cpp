@@ -10,11 +10,13 @@ constexpr NumberRange PARALLEL{1, 1024};
 constexpr NumberRange GPUS{1, 65536};
 constexpr NumberRange REPLICAS{0, 10000};
 constexpr NumberRange CONTEXT{1, 1ull << 31};
+constexpr size_t ALIASES_MAX = 16;  // every route carries them
 constexpr std::array<std::string_view, 2> SPREADS{"node", "rack"};
 constexpr std::array<std::string_view, 2> FABRICS{"preferred", "required"};
 constexpr std::array<std::string_view, 1> LINKS{"nvlink"};
 constexpr std::array<std::string_view, 1> TENSOR_DOMAINS{"node"};
 constexpr std::array<std::string_view, 4> KINDS{"deployment", "job", "tenant", "pool"};
+constexpr std::array<std::string_view, 4> WEIGHT_DTYPES{"int8", "bf16", "f16", "f32"};
 constexpr std::array<std::string_view, 4> PRIORITIES{"low", "normal", "high", "critical"};
 
 using Written = std::optional<YamlNode>;
@@ -103,6 +105,43 @@ void readMaxContext(FieldReader& reader, const YamlNode& node, DeploymentSpec& s
 }
 Written writeMaxContext(const DeploymentSpec& spec) { return numberIfGiven(spec.model.maxContext); }
 
+// bf16, f16 and f32 would convert what is stored; only rounding to int8 is built.
+void readWeightDtype(FieldReader& reader, const YamlNode& node, DeploymentSpec& spec) {
+  auto word = reader.word(node, WEIGHT_DTYPES);
+  if (!word) return;
+  if (*word == "int8") {
+    spec.model.dtype = *word;
+    return;
+  }
+  reader.report(RefusalCode::NOT_SUPPORTED_YET, node.at,
+                "model.dtype " + *word + " is not supported yet, only int8 is", "leave it out");
+}
+Written writeWeightDtype(const DeploymentSpec& spec) { return textUnlessEmpty(spec.model.dtype); }
+
+void readAliases(FieldReader& reader, const YamlNode& node, DeploymentSpec& spec) {
+  if (node.kind != YamlNode::Kind::LIST) {
+    return reader.reportWrongKind(node, "a list of names", "write [...] around it");
+  }
+  if (node.items.size() > ALIASES_MAX) {
+    reader.report(RefusalCode::TOO_LARGE, node.at,
+                  "model.aliases has " + std::to_string(node.items.size()) + " names, at most " +
+                      std::to_string(ALIASES_MAX) + " are taken");
+  }
+  auto& aliases = spec.model.aliases;
+  for (const auto& item : node.items) {
+    if (item.kind == YamlNode::Kind::BROKEN) continue;
+    auto alias = reader.alias(item);
+    if (!alias) continue;
+    if (std::ranges::find(aliases, *alias) == aliases.end()) {
+      aliases.push_back(*alias);
+    } else {
+      reader.report(RefusalCode::INVALID_VALUE, item.at,
+                    "alias " + quotedForMessage(*alias) + " is there twice", "leave one out");
+    }
+  }
+}
+Written writeAliases(const DeploymentSpec& spec) { return listUnlessEmpty(spec.model.aliases); }
+
 void readGpus(FieldReader& reader, const YamlNode& node, DeploymentSpec& spec) {
   if (!isAuto(node)) readCount(reader, node, GPUS, spec.gpus);
 }
@@ -143,6 +182,13 @@ void readPipeline(FieldReader& reader, const YamlNode& node, DeploymentSpec& spe
   readCount(reader, node, PARALLEL, spec.parallel.pipeline);
 }
 Written writePipeline(const DeploymentSpec& spec) { return numberIfGiven(spec.parallel.pipeline); }
+
+// 1 is what the planner takes without a word as well, and a record without it is older.
+void readExpert(FieldReader& reader, const YamlNode& node, DeploymentSpec& spec) {
+  readCount(reader, node, PARALLEL, spec.parallel.expert);
+  if (spec.parallel.expert == 1u) spec.parallel.expert.reset();
+}
+Written writeExpert(const DeploymentSpec& spec) { return numberIfGiven(spec.parallel.expert); }
 
 void readOneOnly(FieldReader& reader, const YamlNode& node, DeploymentSpec&) {
   auto number = reader.number(node, PARALLEL);
@@ -209,6 +255,14 @@ void readTensorWithin(FieldReader& reader, const YamlNode& node, DeploymentSpec&
 Written writeTensorWithin(const DeploymentSpec& spec) {
   if (!spec.placement.tpWithinNode) return std::nullopt;
   return yamlText("node");
+}
+
+void readBalance(FieldReader& reader, const YamlNode& node, DeploymentSpec& spec) {
+  if (auto word = reader.word(node, BALANCE_TEXTS)) spec.balance = parseBalance(*word);
+}
+Written writeBalance(const DeploymentSpec& spec) {
+  if (!spec.balance) return std::nullopt;
+  return yamlText(std::string(toText(*spec.balance)));
 }
 
 void readTimeoutReady(FieldReader& reader, const YamlNode& node, DeploymentSpec& spec) {

@@ -19,6 +19,8 @@ MUSTER_FIELD(Name);
 MUSTER_FIELD(Tenant);
 MUSTER_FIELD(ModelSource);
 MUSTER_FIELD(MaxContext);
+MUSTER_FIELD(WeightDtype);
+MUSTER_FIELD(Aliases);
 MUSTER_FIELD(EngineKind);
 MUSTER_FIELD(Command);
 MUSTER_FIELD(Arguments);
@@ -32,6 +34,7 @@ MUSTER_FIELD(GpuMemory);
 MUSTER_FIELD(GpuLink);
 MUSTER_FIELD(Tensor);
 MUSTER_FIELD(Pipeline);
+MUSTER_FIELD(Expert);
 MUSTER_FIELD(Replicas);
 MUSTER_FIELD(Pool);
 MUSTER_FIELD(Nodes);
@@ -39,6 +42,7 @@ MUSTER_FIELD(Exclude);
 MUSTER_FIELD(Spread);
 MUSTER_FIELD(Fabric);
 MUSTER_FIELD(TensorWithin);
+MUSTER_FIELD(Balance);
 MUSTER_FIELD(TimeoutReady);
 MUSTER_FIELD(TimeoutStall);
 MUSTER_FIELD(TimeoutDrain);
@@ -47,7 +51,7 @@ MUSTER_FIELD(TimeoutDrain);
 // Fields with one possible value in this version: checked, and not kept.
 void readVersion(FieldReader& reader, const YamlNode& node, DeploymentSpec& spec);
 void readKind(FieldReader& reader, const YamlNode& node, DeploymentSpec& spec);
-void readOneOnly(FieldReader& reader, const YamlNode& node, DeploymentSpec& spec);  // dp, ep
+void readOneOnly(FieldReader& reader, const YamlNode& node, DeploymentSpec& spec);  // dp
 void readPriority(FieldReader& reader, const YamlNode& node, DeploymentSpec& spec);
 void readAuto(FieldReader& reader, const YamlNode& node, DeploymentSpec& spec);  // parallel: auto
 std::optional<YamlNode> writeVersion(const DeploymentSpec& spec);

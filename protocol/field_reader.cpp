@@ -1,6 +1,7 @@
 #include "protocol/field_reader.h"
 
 #include "base/did_you_mean.h"
+#include "protocol/names.h"
 
 #include <algorithm>
 #include <charconv>
@@ -11,8 +12,6 @@ namespace {
 constexpr size_t SHOWN_MAX = 80;
 constexpr size_t TEXT_MAX = 65536;
 constexpr size_t ERRORS_MAX = 50;
-
-bool isDigit(char c) { return c >= '0' && c <= '9'; }
 
 // Decimal digits without leading zeros: YAML 1.1 reads 010 as 8, YAML 1.2 as 10.
 std::optional<uint64_t> wholeNumber(const YamlNode& node) {
@@ -141,11 +140,18 @@ std::optional<Bytes> FieldReader::bytes(const YamlNode& node) {
 }
 
 std::optional<std::string> FieldReader::name(const YamlNode& node, NameKind kind) {
-  if (node.kind != YamlNode::Kind::SCALAR) {
-    reportWrongKind(node, "a name");
-    return std::nullopt;
-  }
-  auto checked = checkName(node.text, kind);
+  if (node.kind == YamlNode::Kind::SCALAR) return nameIf(checkName(node.text, kind), node);
+  reportWrongKind(node, "a name");
+  return std::nullopt;
+}
+
+std::optional<std::string> FieldReader::alias(const YamlNode& node) {
+  if (node.kind == YamlNode::Kind::SCALAR) return nameIf(checkAlias(node.text), node);
+  reportWrongKind(node, "a name");
+  return std::nullopt;
+}
+
+std::optional<std::string> FieldReader::nameIf(const Result<Done>& checked, const YamlNode& node) {
   if (checked) return node.text;
   const Refusal& refusal = checked.refusal();
   report(refusal.code, node.at, refusal.text, refusal.fixes.empty() ? "" : refusal.fixes[0]);

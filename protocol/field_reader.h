@@ -44,12 +44,15 @@ class FieldReader {
   std::optional<Duration> duration(const YamlNode& node);  // whole milliseconds, at least 1
   std::optional<Bytes> bytes(const YamlNode& node);        // at least 1
   std::optional<std::string> name(const YamlNode& node, NameKind kind);
+  std::optional<std::string> alias(const YamlNode& node);
   // One of the words; any other is refused with the nearest.
   std::optional<std::string> word(const YamlNode& node, std::span<const std::string_view> words);
   // A list of texts; a single scalar is refused. What is wrong is left out.
   std::vector<std::string> textList(const YamlNode& node);
 
  private:
+  std::optional<std::string> nameIf(const Result<Done>& checked, const YamlNode& node);
+
   const SourceText& source_;
   std::vector<InputError>& errors_;
   std::string document_;

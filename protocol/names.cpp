@@ -9,6 +9,8 @@ namespace {
 
 constexpr size_t NAME_LENGTH_MAX = 63;
 constexpr size_t HOST_NAME_LENGTH_MAX = 48;
+constexpr size_t ALIAS_LENGTH_MAX = 128;
+constexpr std::string_view ALIAS_SIGNS = "._:/@-";
 
 std::string_view kindText(NameKind kind) {
   switch (kind) {
@@ -36,7 +38,6 @@ size_t lengthMax(NameKind kind) {
 // By hand, since the C library's versions ask the locale.
 bool isLower(char c) { return c >= 'a' && c <= 'z'; }
 bool isUpper(char c) { return c >= 'A' && c <= 'Z'; }
-bool isDigit(char c) { return c >= '0' && c <= '9'; }
 bool isNameCharacter(char c) { return isLower(c) || isDigit(c) || c == '-'; }
 
 std::string quoted(std::string_view text) {
@@ -114,6 +115,24 @@ Result<Done> checkName(std::string_view name, NameKind kind) {
     refusal.fixes.push_back("write \"" + *better + "\"");
   }
   return refusal;
+}
+
+Result<Done> checkAlias(std::string_view alias) {
+  auto isPlain = [](char c) { return isLower(c) || isUpper(c) || isDigit(c); };
+  auto isTaken = [&](char c) { return isPlain(c) || ALIAS_SIGNS.find(c) != alias.npos; };
+  std::string why;
+  if (alias.empty()) {
+    why = "is empty";
+  } else if (alias.size() > ALIAS_LENGTH_MAX) {
+    why = "has " + std::to_string(alias.size()) + " characters, at most " +
+          std::to_string(ALIAS_LENGTH_MAX) + " are allowed";
+  } else if (!isPlain(alias[0])) {
+    why = "must start with a letter or a digit";
+  } else if (!std::ranges::all_of(alias, isTaken)) {
+    why = "may hold letters, digits and \"" + std::string(ALIAS_SIGNS) + "\" only";
+  }
+  if (why.empty()) return Done{};
+  return invalid("alias " + quoted(alias) + " " + why);
 }
 
 std::optional<std::string> suggestName(std::string_view name, NameKind kind) {

@@ -11,6 +11,8 @@
 
 namespace muster {
 
+inline bool isDigit(char c) { return c >= '0' && c <= '9'; }
+
 // What a name names; nodes and coordinators have shorter ones, for they end up in file and host
 // names.
 enum class NameKind { CLUSTER, TENANT, DEPLOYMENT, POOL, NODE, COORDINATOR };
@@ -22,6 +24,11 @@ Result<Done> checkName(std::string_view name, NameKind kind);
 
 // "lower-case letters, digits and -": a right name made of a wrong one; nothing when none is left.
 std::optional<std::string> suggestName(std::string_view name, NameKind kind);
+
+// Another name of a model: letters, digits and "._:/@-", at most 128 characters, a letter or digit
+// first, so that clients written for other servers find theirs: "gpt-4o", "Qwen/Qwen2.5-7B".
+// Refuses INVALID_NAME.
+Result<Done> checkAlias(std::string_view alias);
 
 // `[tenant/]deployment[/replica[/rank]]`. Replicas and ranks are numbers and names start with a
 // letter, so that "search/ranker/0/5" and "ranker/0/5" are both unambiguous.

@@ -16,6 +16,9 @@ interface RankControl {
   meet @2 (rendezvous :Text) -> ();
   # Leaves the group, stops and exits with 0.
   stop @3 () -> ();
+  # Goes on in a higher generation with the weights it has; `assignment` differs from the one before in generation,
+  # secret and rendezvous only. A repeat is a success; anything else is refused, and the rank goes on as it was.
+  advance @4 (assignment :Worker.Assignment) -> (refusal :Types.Refusal);   # code 0: taken
 }
 
 struct RankTask {
@@ -25,4 +28,11 @@ struct RankTask {
   manifest @3 :Types.ModelManifest;
   joinTimeoutNs @4 :Int64;
   modelRoots @5 :List(Text);        # resolved; every file of the model must lie below one of them
+  tls @6 :TlsPaths;                 # the node's own certificate: rank 0 answers requests with it
+}
+
+struct TlsPaths {                   # PEM files; empty: nobody is answered
+  ca @0 :Text;
+  certificate @1 :Text;
+  key @2 :Text;
 }

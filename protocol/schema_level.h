@@ -10,7 +10,9 @@
 
 namespace muster {
 
-inline constexpr uint32_t SCHEMA_LEVEL_FIRST = 1;  // of a new cluster
+// 1: of a new cluster. 2: a replica's generation is followed in place; plans with `ep` and int8;
+// other names and a balance of deployments; engines by presets.
+inline constexpr uint32_t SCHEMA_LEVEL_FIRST = 1;
 
 // The highest level that this binary understands; it understands all below. Defined in a file of
 // its own, so that tests can link a second binary of another level.

@@ -1,5 +1,7 @@
 #include "protocol/tree_text.h"
 
+#include "protocol/names.h"
+
 #include <algorithm>
 #include <array>
 #include <cstdio>
@@ -8,8 +10,6 @@ namespace muster {
 namespace {
 
 bool isLetter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-bool isDigit(char c) { return c >= '0' && c <= '9'; }
-
 // Words that some reader of YAML takes for something else than a text.
 bool isSpecialWord(std::string_view text) {
   std::string lower(text);

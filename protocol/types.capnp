@@ -100,6 +100,9 @@ struct Engine {
   env @3 :List(Pair);
   command @4 :List(Text);
   ready @5 :ReadyProbe;
+  # Not 0: the muster::EngineKind of a preset, with kind PROCESS beside it, so that an older agent refuses this rank
+  # alone, for want of a command, and not the order. From schema level 2.
+  preset @6 :UInt8;
 }
 
 struct DeploymentSpec {
@@ -128,6 +131,8 @@ struct DeploymentSpec {
   readyTimeoutNs @22 :Int64;
   stallTimeoutNs @23 :Int64;
   drainTimeoutNs @24 :Int64;
+  expertParallel @25 :UInt32;     # 0: auto
+  balance @26 :UInt8;             # 0 none, else 1 + muster::Balance
 }
 
 struct ShardPlan {
@@ -136,6 +141,8 @@ struct ShardPlan {
   stageFirstLayer @2 :List(UInt32);
   rankWeightBytes @3 :List(UInt64);
   rankMemoryBytes @4 :List(UInt64);
+  expertParallel @5 :UInt32;      # 0 means 1, so that plans without experts keep their bytes
+  weightFormat @6 :UInt8;         # muster::WeightFormat
 }
 
 struct RankPlacement {

@@ -24,13 +24,13 @@ std::string nodeNames(const ClusterView& cluster) {
 
 // --- What would free enough now.
 
-struct Owner {
+struct Holder {
   uint64_t devices = 0;
   std::set<std::string> nodes;
 };
 
-std::map<std::string, Owner> ownersOf(const ClusterView& cluster, const std::string& self) {
-  std::map<std::string, Owner> owners;
+std::map<std::string, Holder> holdersOf(const ClusterView& cluster, const std::string& self) {
+  std::map<std::string, Holder> owners;
   for (const auto& node : cluster.nodes) {
     for (const auto& device : node.devices) {
       std::set<std::string> here;
@@ -282,7 +282,7 @@ std::vector<std::string> whatWouldFree(const ReplicaPlanner& planner, const Clus
                                        const std::vector<Cut>& cuts) {
   Fixes fixes = openNodes(planner, cluster, cuts);
   const auto& deployment = planner.deployment();
-  auto owners = ownersOf(cluster, deployment.tenant.value + "/" + deployment.name.value);
+  auto owners = holdersOf(cluster, deployment.tenant.value + "/" + deployment.name.value);
   std::vector<std::tuple<uint64_t, std::string>> order;
   order.reserve(owners.size());
   for (const auto& [name, owner] : owners) order.emplace_back(owner.devices, name);

@@ -43,6 +43,20 @@ struct NodeView {
   bool operator==(const NodeView&) const = default;
 };
 
+// What nobody has been promised; none when more was promised than is there.
+inline Bytes freeMemoryOf(const DeviceView& device) {
+  Bytes free = device.memory;
+  for (const auto& use : device.uses) free = use.memory < free ? free - use.memory : Bytes{};
+  return free;
+}
+
+// Empty when the node has no such label.
+inline const std::string& labelOf(const NodeView& node, const char* name) {
+  static const std::string NONE;
+  auto label = node.labels.find(name);
+  return label == node.labels.end() ? NONE : label->second;
+}
+
 struct ClusterView {
   std::vector<NodeView> nodes;  // ascending by name, all that are registered
   bool operator==(const ClusterView&) const = default;

@@ -9,25 +9,8 @@
 namespace muster::sharding {
 namespace {
 
-const std::string& labelOf(const NodeView& node, const char* name) {
-  static const std::string NONE;
-  auto label = node.labels.find(name);
-  return label == node.labels.end() ? NONE : label->second;
-}
-
 bool contains(const std::vector<NodeName>& names, const NodeName& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
-}
-
-Bytes usedOf(const DeviceView& device) {
-  Bytes used;
-  for (const auto& use : device.uses) used += use.memory;
-  return used;
-}
-
-Bytes freeOf(const DeviceView& device) {
-  Bytes used = usedOf(device);
-  return used < device.memory ? device.memory - used : Bytes{};
 }
 
 // --- Rules for nodes. Each gives the sentence of its refusal, or an empty text.
@@ -108,7 +91,7 @@ bool isFree(const DeviceCase& c) {
   bool isOurs = std::any_of(c.device.uses.begin(), c.device.uses.end(), [&](const DeviceUse& use) {
     return use.tenant == c.wish.tenant && use.deployment == c.wish.deployment;
   });
-  return !isOurs && freeOf(c.device) >= c.memory;
+  return !isOurs && freeMemoryOf(c.device) >= c.memory;
 }
 
 struct DeviceRule {
@@ -191,7 +174,7 @@ std::vector<Seat> seatsOf(const NodeView& node, const GangWish& wish, Bytes memo
   for (const auto& device : node.devices) {
     if (refuseDevice({device, wish, memory, occupancy}) != nullptr) continue;
     bool empty = occupancy == Occupancy::EMPTY || device.uses.empty();
-    seats.push_back({&node, &device, empty ? device.memory : freeOf(device), empty});
+    seats.push_back({&node, &device, empty ? device.memory : freeMemoryOf(device), empty});
   }
   return seats;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "protocol/deployment.h"
+#include "protocol/plan.h"
 #include "sharding/cluster_view.h"
 #include "sharding/placer.h"
 
@@ -24,6 +25,7 @@ struct GangWish {
   PlacementRules rules;
   std::vector<NodeName> siblings;  // nodes of the deployment's other replicas
   Sharing sharing = Sharing::SHARED;
+  ProcessShare share = ProcessShare::DEVICE;
   uint32_t tensor = 1;
   std::vector<Bytes> stageMemory;  // shape [stages]: what each rank of the stage needs, at least
 

@@ -1,97 +1,26 @@
 #include "sharding/gang.h"
 
-#include "sharding/score.h"
+#include "sharding/site.h"
 
 #include <algorithm>
 #include <map>
-#include <numeric>
-#include <set>
 #include <tuple>
 
 namespace muster::sharding {
 namespace {
 
-using Pool = std::vector<Seat>;  // seats a tensor group may be taken from
-
-// A node, or in CLUSTER scope all of them together.
-struct Site {
-  const NodeView* node = nullptr;
-  std::vector<Pool> pools;
-
-  uint64_t seatsFor(Bytes memory) const {
-    uint64_t count = 0;
-    for (const auto& pool : pools) count += countIn(pool, memory);
-    return count;
-  }
-  uint64_t groupsFor(Bytes memory, uint32_t tensor) const {
-    uint64_t groups = 0;
-    for (const auto& pool : pools) groups += countIn(pool, memory) / tensor;
-    return groups;
-  }
-  static uint64_t countIn(const Pool& pool, Bytes memory) {
-    return static_cast<uint64_t>(std::count_if(
-        pool.begin(), pool.end(), [&](const Seat& seat) { return seat.free >= memory; }));
-  }
-};
-
-// Empty devices first, then the tightest.
-bool isTakenFirst(const Seat& a, const Seat& b) {
-  return std::tuple(!a.empty, a.free, a.node->name, a.device->index) <
-         std::tuple(!b.empty, b.free, b.node->name, b.device->index);
-}
-
-bool isBefore(const Seat& a, const Seat& b) {
-  return std::tie(a.node->name, a.device->index) < std::tie(b.node->name, b.device->index);
-}
-
-// Takes one group out of the pool with the fewest suitable seats that has enough.
-std::vector<Seat> takeGroup(Site& site, Bytes memory, uint32_t tensor) {
-  Pool* best = nullptr;
-  uint64_t fewest = 0;
-  for (auto& pool : site.pools) {
-    uint64_t count = Site::countIn(pool, memory);
-    if (count < tensor || (best != nullptr && count >= fewest)) continue;
-    best = &pool;
-    fewest = count;
-  }
-  std::vector<Seat> group;
-  Pool rest;
-  for (const auto& seat : *best) {
-    (seat.free >= memory && group.size() < tensor ? group : rest).push_back(seat);
-  }
-  *best = std::move(rest);
-  std::sort(group.begin(), group.end(), isBefore);
-  return group;
-}
-
-// Seats the stages of one gang, one after the other, in a given order.
-class Packer {
+// Sites looked at one by one.
+class ScannedSites {
  public:
-  Packer(const GangWish& wish, std::vector<Site> sites) : wish_(wish), sites_(std::move(sites)) {}
+  ScannedSites(const GangWish& wish, std::vector<Site> sites)
+      : wish_(wish), sites_(std::move(sites)) {}
 
-  std::optional<std::vector<Seat>> pack(const std::vector<uint32_t>& order) {
-    std::vector<Seat> ranks(wish_.world());
-    Site* site = nullptr;
-    for (size_t i = 0; i < order.size(); ++i) {
-      Bytes memory = wish_.stageMemory[order[i]];
-      if (site == nullptr || site->groupsFor(memory, wish_.tensor) == 0) {
-        site = choose(memory, {order.begin() + static_cast<ptrdiff_t>(i), order.end()});
-        if (site == nullptr) return std::nullopt;
-      }
-      auto group = takeGroup(*site, memory, wish_.tensor);
-      size_t firstRank = size_t{order[i]} * wish_.tensor;
-      std::copy(group.begin(), group.end(), ranks.begin() + static_cast<ptrdiff_t>(firstRank));
-    }
-    return ranks;
-  }
-
- private:
-  Site* choose(Bytes memory, const std::vector<uint32_t>& remaining) {
+  Site* choose(const StagesLeft& left) {
     Site* best = nullptr;
     NodeOffer bestOffer;
     for (auto& site : sites_) {
-      if (site.groupsFor(memory, wish_.tensor) == 0) continue;
-      NodeOffer offer = offerOf(site, remaining);
+      if (site.groupsFor(left.next, wish_.tensor) == 0) continue;
+      NodeOffer offer = judge(site, left);
       if (best != nullptr && !isBetter(offer, bestOffer)) continue;
       best = &site;
       bestOffer = offer;
@@ -100,24 +29,12 @@ class Packer {
     return best;
   }
 
-  NodeOffer offerOf(const Site& site, const std::vector<uint32_t>& remaining) const {
-    Bytes memory;
-    for (uint32_t stage : remaining) memory = std::max(memory, wish_.stageMemory[stage]);
-    uint64_t hosted = std::min<uint64_t>(remaining.size(), site.groupsFor(memory, wish_.tensor));
-    uint64_t empty = 0;
-    for (const auto& pool : site.pools) {
-      empty += static_cast<uint64_t>(
-          std::count_if(pool.begin(), pool.end(), [](const Seat& seat) { return seat.empty; }));
-    }
-    uint64_t wanted = hosted * wish_.tensor;
-    NodeOffer offer;
-    offer.node = site.node;
+ private:
+  NodeOffer judge(const Site& site, const StagesLeft& left) const {
+    NodeOffer offer = offerOf(site, wish_, left);
     offer.hasSibling = std::find(wish_.siblings.begin(), wish_.siblings.end(), site.node->name) !=
                        wish_.siblings.end();
     offer.isOtherRack = !firstRack_.empty() && site.node->rack != firstRack_;
-    offer.stagesLeft = remaining.size() - hosted;
-    offer.devicesShared = wanted > empty ? wanted - empty : 0;
-    offer.devicesLeftOver = empty > wanted ? empty - wanted : 0;
     return offer;
   }
 
@@ -125,19 +42,6 @@ class Packer {
   std::vector<Site> sites_;
   std::string firstRack_;
 };
-
-std::vector<Pool> poolsOf(const std::vector<Seat>& seats, TensorScope scope) {
-  std::map<uint32_t, Pool> byIsland;
-  for (const auto& seat : seats) {
-    byIsland[scope == TensorScope::ISLAND ? seat.device->island : 0].push_back(seat);
-  }
-  std::vector<Pool> pools;
-  for (auto& [island, pool] : byIsland) {
-    std::sort(pool.begin(), pool.end(), isTakenFirst);
-    pools.push_back(std::move(pool));
-  }
-  return pools;
-}
 
 // All seats of the cluster as one pool: nodes without a sibling first, then those with the most
 // seats, so that a group spans few nodes.
@@ -164,13 +68,7 @@ Site joinSites(const std::vector<Site>& sites, const GangWish& wish) {
 }
 
 std::optional<std::vector<Seat>> packSites(const GangWish& wish, const std::vector<Site>& sites) {
-  std::vector<uint32_t> order(wish.stageMemory.size());
-  std::iota(order.begin(), order.end(), 0);
-  if (auto ranks = Packer(wish, sites).pack(order)) return ranks;
-  std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
-    return wish.stageMemory[a] > wish.stageMemory[b];
-  });
-  return Packer(wish, sites).pack(order);
+  return packStages(wish, [&] { return ScannedSites(wish, sites); });
 }
 
 // Nodes that may serve one gang together: all, or those of one fabric when one is required. A node
@@ -218,7 +116,7 @@ std::optional<std::vector<Seat>> packGang(const ClusterView& cluster, const Gang
     std::vector<Site> sites;
     sites.reserve(nodes.size());
     for (const auto* node : nodes) {
-      sites.push_back({node, poolsOf(seatsOf(*node, wish, least, occupancy), scope)});
+      sites.push_back(siteOf(*node, wish, least, scope, occupancy));
     }
     if (scope == TensorScope::CLUSTER) sites = {joinSites(sites, wish)};
     if (auto ranks = packSites(wish, sites)) return ranks;

@@ -38,7 +38,10 @@ Bytes activationBytes(const ModelSpec& spec, const ShardPlan& plan, bool isLastS
   // Residual and normed input; then attention (query, key, value, output) or feed-forward (gate,
   // up).
   uint64_t attention = 2 * queries + 2 * keys;
-  uint64_t feedForward = 2 * (spec.intermediate / plan.tensor);
+  uint64_t feedForward =
+      2 * (spec.intermediate / StageCut{plan.tensor, plan.expert}.ranksOfExpert());
+  // An expert reads and writes rows of its own tokens, at most all.
+  if (spec.experts > 0) feedForward += 2 * spec.hidden;
   uint64_t perToken = 2 * spec.hidden + std::max(attention, feedForward);
   uint64_t scores = spec.heads / plan.tensor * contextTokens;  // of one query token at a time
   uint64_t logits = isLastStage ? spec.vocabulary * SEQUENCES_MIN : 0;

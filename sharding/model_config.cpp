@@ -26,6 +26,7 @@ constexpr Architecture ARCHITECTURES[] = {
     {"MistralForCausalLM", "mistral", Family::MISTRAL},
     {"Qwen2ForCausalLM", "qwen2", Family::QWEN2},
     {"Qwen3ForCausalLM", "qwen3", Family::QWEN3},
+    {"MixtralForCausalLM", "mixtral", Family::MIXTRAL},
 };
 
 // Far above any model, and low enough that no product of two of them and an element size overflows.
@@ -33,6 +34,7 @@ constexpr uint64_t VOCABULARY_MAX = 1u << 24;
 constexpr uint64_t WIDTH_MAX = 1u << 22;
 constexpr uint64_t LAYERS_MAX = 1u << 14;
 constexpr uint64_t POSITIONS_MAX = 1ull << 32;
+constexpr uint64_t EXPERTS_MAX = 1u << 12;
 
 Refusal invalid(const std::string& text) {
   return {RefusalCode::MODEL_CONFIG_INVALID, "config.json: " + text};
@@ -138,6 +140,15 @@ void readRope(Fields& fields, ModelSpec& spec) {
   spec.ropeScaling = scaling->dump();
 }
 
+void readExperts(Fields& fields, ModelSpec& spec) {
+  spec.experts = fields.count("num_local_experts", EXPERTS_MAX);
+  spec.expertsPerToken = fields.count("num_experts_per_tok", EXPERTS_MAX);
+  if (spec.expertsPerToken > spec.experts) {
+    fields.refuse("num_experts_per_tok " + std::to_string(spec.expertsPerToken) +
+                  " is more than num_local_experts " + std::to_string(spec.experts));
+  }
+}
+
 // Biases, norms and windows: where the families differ.
 void readFamilyRules(Fields& fields, ModelSpec& spec) {
   bool attentionBias = fields.flag("attention_bias", false);
@@ -155,6 +166,10 @@ void readFamilyRules(Fields& fields, ModelSpec& spec) {
     case Family::QWEN3:
       spec.qkvBias = spec.outputBias = attentionBias;
       spec.qkNorm = true;
+      break;
+    case Family::MIXTRAL:
+      spec.slidingWindow = fields.countIfThere("sliding_window", POSITIONS_MAX);
+      readExperts(fields, spec);
       break;
   }
 }

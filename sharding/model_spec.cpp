@@ -18,7 +18,13 @@ class LayerTensors {
   LayerTensors(std::vector<TensorSpec>& to, uint64_t layer) : to_(to), layer_(layer) {}
 
   void add(const char* name, std::vector<uint64_t> shape, TensorCut cut) {
-    to_.push_back({layerName(layer_, name), std::move(shape), cut, TensorHome::LAYER, layer_});
+    to_.push_back({layerName(layer_, name), std::move(shape), cut, TensorHome::LAYER, layer_, {}});
+  }
+
+  void addOfExpert(uint64_t expert, const char* name, std::vector<uint64_t> shape, TensorCut cut) {
+    std::string full = "block_sparse_moe.experts." + std::to_string(expert) + "." + name;
+    add(full.c_str(), std::move(shape), cut);
+    to_.back().expert = expert;
   }
 
  private:
@@ -59,6 +65,16 @@ void addFeedForward(LayerTensors& layer, const ModelSpec& spec) {
   layer.add("mlp.down_proj.bias", {spec.hidden}, TensorCut::REPLICATED);
 }
 
+// w1 is the gate, w3 is up and w2 is down. The router is small and needed by all.
+void addExperts(LayerTensors& layer, const ModelSpec& spec) {
+  layer.add("block_sparse_moe.gate.weight", {spec.experts, spec.hidden}, TensorCut::REPLICATED);
+  for (uint64_t expert = 0; expert < spec.experts; ++expert) {
+    layer.addOfExpert(expert, "w1.weight", {spec.intermediate, spec.hidden}, TensorCut::ROWS);
+    layer.addOfExpert(expert, "w2.weight", {spec.hidden, spec.intermediate}, TensorCut::COLUMNS);
+    layer.addOfExpert(expert, "w3.weight", {spec.intermediate, spec.hidden}, TensorCut::ROWS);
+  }
+}
+
 bool isWeightDtype(Dtype dtype) {
   return dtype == Dtype::F32 || dtype == Dtype::F16 || dtype == Dtype::BF16;
 }
@@ -67,6 +83,20 @@ bool isWeightDtype(Dtype dtype) {
 bool mayBeLeftOut(const ModelSpec& spec, const std::string& name) {
   return name.ends_with(".rotary_emb.inv_freq") ||
          (spec.tiedEmbeddings && name == "lm_head.weight");
+}
+
+std::string whyNotExpertSize(const ModelSpec& spec, StageCut cut) {
+  if (cut.expert == 1) return {};
+  std::string ep = "ep " + std::to_string(cut.expert);
+  if (cut.expert == 0) return ep + " is no size";
+  if (spec.experts == 0) return ep + " is for models with experts";
+  if (spec.experts % cut.expert != 0) {
+    return ep + " does not divide " + std::to_string(spec.experts) + " experts";
+  }
+  if (cut.tensor % cut.expert != 0) {
+    return ep + " does not divide tp " + std::to_string(cut.tensor);
+  }
+  return {};
 }
 
 std::optional<Refusal> checkTensor(const TensorSpec& wanted, const TensorInfo* found) {
@@ -96,22 +126,24 @@ std::vector<TensorSpec> expectedTensors(const ModelSpec& spec) {
                  {spec.vocabulary, spec.hidden},
                  TensorCut::VOCABULARY_ROWS,
                  TensorHome::FIRST_STAGE,
-                 0});
+                 0,
+                 {}});
   for (uint64_t i = 0; i < spec.layers; ++i) {
     LayerTensors layer(all, i);
     layer.add("input_layernorm.weight", {spec.hidden}, TensorCut::REPLICATED);
     addAttention(layer, spec);
     layer.add("post_attention_layernorm.weight", {spec.hidden}, TensorCut::REPLICATED);
-    addFeedForward(layer, spec);
+    spec.experts > 0 ? addExperts(layer, spec) : addFeedForward(layer, spec);
   }
   all.push_back(
-      {"model.norm.weight", {spec.hidden}, TensorCut::REPLICATED, TensorHome::LAST_STAGE, 0});
+      {"model.norm.weight", {spec.hidden}, TensorCut::REPLICATED, TensorHome::LAST_STAGE, 0, {}});
   if (!spec.tiedEmbeddings) {
     all.push_back({"lm_head.weight",
                    {spec.vocabulary, spec.hidden},
                    TensorCut::VOCABULARY_ROWS,
                    TensorHome::LAST_STAGE,
-                   0});
+                   0,
+                   {}});
   }
   return all;
 }
@@ -142,7 +174,8 @@ Result<ModelSpec> readModelSpec(std::string_view configJson,
   return spec;
 }
 
-std::string whyNotTensorSize(const ModelSpec& spec, uint32_t tensor) {
+std::string whyNotStageCut(const ModelSpec& spec, StageCut cut) {
+  const uint32_t tensor = cut.tensor;
   std::string tp = "tp " + std::to_string(tensor);
   if (tensor == 0) return tp + " is no size";
   if (spec.heads % tensor != 0) {
@@ -152,7 +185,8 @@ std::string whyNotTensorSize(const ModelSpec& spec, uint32_t tensor) {
     return tp + " neither divides " + std::to_string(spec.kvHeads) +
            " key/value heads nor is a multiple of them";
   }
-  if (spec.intermediate % tensor != 0) {
+  if (auto why = whyNotExpertSize(spec, cut); !why.empty()) return why;
+  if (spec.intermediate % cut.ranksOfExpert() != 0) {
     return tp + " does not divide the feed-forward width " + std::to_string(spec.intermediate);
   }
   uint64_t rows = (spec.vocabulary + tensor - 1) / tensor;
@@ -162,10 +196,10 @@ std::string whyNotTensorSize(const ModelSpec& spec, uint32_t tensor) {
   return {};
 }
 
-std::vector<uint32_t> allowedTensorSizes(const ModelSpec& spec) {
+std::vector<uint32_t> allowedTensorSizes(const ModelSpec& spec, uint32_t expert) {
   std::vector<uint32_t> sizes;
   for (uint32_t tensor = 1; tensor <= spec.heads; ++tensor) {
-    if (whyNotTensorSize(spec, tensor).empty()) sizes.push_back(tensor);
+    if (whyNotStageCut(spec, {tensor, expert}).empty()) sizes.push_back(tensor);
   }
   return sizes;
 }

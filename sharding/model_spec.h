@@ -12,16 +12,19 @@
 
 namespace muster::sharding {
 
-enum class Family : uint8_t { LLAMA, MISTRAL, QWEN2, QWEN3 };
+enum class Family : uint8_t { LLAMA, MISTRAL, QWEN2, QWEN3, MIXTRAL };
 
 // A decoder-only transformer with grouped-query attention, rotary positions, RMS norms and a gated
-// feed-forward. Everything comes from fields, never from the name of a folder.
+// feed-forward, or several of them per layer as experts. Everything comes from fields, never from
+// the name of a folder.
 struct ModelSpec {
   Family family = Family::LLAMA;
   std::string architecture;  // "LlamaForCausalLM"
   uint64_t vocabulary = 0;
   uint64_t hidden = 0;
-  uint64_t intermediate = 0;  // width of the feed-forward
+  uint64_t intermediate = 0;  // width of the feed-forward, or of each expert
+  uint64_t experts = 0;       // of a layer; 0: none, every token takes the one feed-forward
+  uint64_t expertsPerToken = 0;
   uint64_t layers = 0;
   uint64_t heads = 0;
   uint64_t kvHeads = 0;
@@ -64,7 +67,8 @@ struct TensorSpec {
   std::vector<uint64_t> shape;
   TensorCut cut = TensorCut::REPLICATED;
   TensorHome home = TensorHome::LAYER;
-  uint64_t layer = 0;  // only with TensorHome::LAYER
+  uint64_t layer = 0;              // only with TensorHome::LAYER
+  std::optional<uint64_t> expert;  // whose tensor it is, if of one
   bool operator==(const TensorSpec&) const = default;
 };
 
@@ -87,10 +91,19 @@ std::vector<TensorSpec> expectedTensors(const ModelSpec& spec);
 Result<ModelSpec> readModelSpec(std::string_view configJson,
                                 const std::vector<TensorInfo>& tensors);
 
-// Tensor-parallel sizes that divide this architecture, ascending, starting with 1.
-std::vector<uint32_t> allowedTensorSizes(const ModelSpec& spec);
+// How the ranks of a stage share its layers.
+struct StageCut {
+  uint32_t tensor = 1;
+  uint32_t expert = 1;  // as in ShardPlan
+  // Ranks that share each expert.
+  uint32_t ranksOfExpert() const { return tensor / expert; }
+};
 
-// Why `tensor` ranks cannot share this architecture; empty when they can.
-std::string whyNotTensorSize(const ModelSpec& spec, uint32_t tensor);
+// Tensor-parallel sizes that divide this architecture with the expert-parallel size `expert`,
+// ascending.
+std::vector<uint32_t> allowedTensorSizes(const ModelSpec& spec, uint32_t expert = 1);
+
+// Why the ranks of a stage cannot share this architecture so; empty when they can.
+std::string whyNotStageCut(const ModelSpec& spec, StageCut cut);
 
 }  // namespace muster::sharding

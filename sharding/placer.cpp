@@ -11,23 +11,11 @@ namespace {
 
 RefusedReplica refusedOutright(Refusal refusal) { return {std::move(refusal), {}, {}, {}}; }
 
-Placement placementOf(const FoundPlace& found, const GangWish& wish, ShardPlan& plan) {
-  Placement placement;
-  for (uint32_t rank = 0; rank < found.seats.size(); ++rank) {
-    const Seat& seat = found.seats[rank];
-    // Only now it is known how much a whole device is.
-    if (wish.sharing == Sharing::WHOLE) plan.rankMemory[rank] = seat.device->memory;
-    placement.ranks.push_back(
-        {RankNumber{rank}, seat.node->name, {seat.device->index}, plan.rankMemory[rank]});
-  }
-  return placement;
-}
-
 PlannedReplica planned(const ReplicaPlanner& planner, const ClusterView& cluster,
                        const std::vector<Cut>& cuts, const FoundPlace& found) {
   PlannedReplica result;
   result.plan = cuts[found.cut].plan;
-  result.placement = placementOf(found, planner.wishFor(cuts[found.cut]), result.plan);
+  result.placement = placementOf(found.seats, planner.wishFor(cuts[found.cut]), result.plan);
   result.reasons = reasonsFor(planner, cuts, found);
   result.rejected = alternativesTo(planner, cluster, cuts, found.cut);
   return result;
@@ -59,15 +47,6 @@ RefusedReplica never(const ReplicaPlanner& planner, const ClusterView& cluster,
   auto wish = planner.wishFor(cuts.front());
   return {whyNever(planner, cluster, cuts), wantsText(wish, allowedScopes(wish).back()),
           judgeNodes(cluster, wish), alternativesTo(planner, cluster, cuts, cuts.size())};
-}
-
-// The model as the native engine would read it; nothing for a process whose model we do not know.
-Result<std::optional<ModelSpec>> readModel(const DeploymentSpec& deployment,
-                                           const ModelManifest& manifest) {
-  auto spec = readModelSpec(manifest.configJson, manifest.tensors);
-  if (spec) return std::optional<ModelSpec>(std::move(*spec));
-  if (deployment.engine.kind == EngineKind::PROCESS) return std::optional<ModelSpec>();
-  return spec.refusal();
 }
 
 }  // namespace

@@ -1,5 +1,8 @@
 #include "sharding/replica_planner.h"
 
+#include "protocol/engine_preset.h"
+#include "sharding/processes.h"
+
 #include <algorithm>
 
 namespace muster::sharding {
@@ -7,20 +10,38 @@ namespace {
 
 constexpr uint32_t WORLD_SEARCHED_MAX = 1024;
 
-// Whether any device is large enough for the largest rank: most cuts of a large model end here.
-bool mayFit(const Cut& cut, Bytes largestDevice) { return cut.largest() <= largestDevice; }
-
 // A tensor group waits for room in an island rather than being torn apart: a wider scope is for
 // gangs that no nearer one could hold even if nothing else ran.
-bool mayUse(const ClusterView& cluster, const GangWish& wish, TensorScope scope,
+bool mayUse(GangPacker& packer, size_t cut, const GangWish& wish, TensorScope scope,
             Occupancy occupancy) {
   for (TensorScope nearer : allowedScopes(wish)) {
     if (nearer == scope) return true;
-    if (occupancy == Occupancy::NOW && packGang(cluster, wish, nearer, Occupancy::EMPTY)) {
-      return false;
-    }
+    if (occupancy == Occupancy::NOW && packer.pack(cut, nearer, Occupancy::EMPTY)) return false;
   }
   return false;
+}
+
+// Looks at every node.
+class Scan final : public GangPacker {
+ public:
+  Scan(const ClusterView& cluster, const std::vector<GangWish>& wishes)
+      : cluster_(cluster), wishes_(wishes) {}
+  std::optional<std::vector<Seat>> pack(size_t cut, TensorScope scope,
+                                        Occupancy occupancy) override {
+    return packGang(cluster_, wishes_[cut], scope, occupancy);
+  }
+
+ private:
+  const ClusterView& cluster_;
+  const std::vector<GangWish>& wishes_;
+};
+
+Bytes largestDevice(const ClusterView& cluster) {
+  Bytes largest;
+  for (const auto& node : cluster.nodes) {
+    for (const auto& device : node.devices) largest = std::max(largest, device.memory);
+  }
+  return largest;
 }
 
 }  // namespace
@@ -38,15 +59,18 @@ ReplicaPlanner ReplicaPlanner::with(DeploymentSpec deployment) const {
 }
 
 Result<std::vector<Cut>> ReplicaPlanner::cuts(uint32_t worldMax) const {
-  CutRequest request{deployment_.parallel, deployment_.gpus, 0, worldMax};
-  bool isProcess = deployment_.engine.kind == EngineKind::PROCESS;
+  auto format = deployment_.model.dtype == "int8" ? WeightFormat::INT8 : WeightFormat::STORED;
+  CutRequest request{deployment_.parallel, deployment_.gpus, 0, worldMax, format};
+  const EnginePreset* preset = findPreset(deployment_.engine.kind);
+  if (preset != nullptr && preset->layersOnly) request.parallel.tensor = 1;
   if (spec_) {
     auto context = planContext(*spec_, deployment_.model.maxContext);
     if (!context) return context.refusal();
     request.contextTokens = *context;
     auto cuts = enumerateCuts(*spec_, tensors_, request);
     // A program may cut in ways that we do not.
-    bool theirs = isProcess && !cuts && cuts.refusal().code == RefusalCode::PARALLEL_IMPOSSIBLE;
+    bool theirs = isProcess(deployment_.engine.kind) && !cuts &&
+                  cuts.refusal().code == RefusalCode::PARALLEL_IMPOSSIBLE;
     if (!theirs) return cuts;
   }
   auto cut = opaqueCut(request);
@@ -61,7 +85,8 @@ GangWish ReplicaPlanner::wishFor(const Cut& cut) const {
   wish.gpu = deployment_.gpu;
   wish.rules = deployment_.placement;
   wish.siblings = siblings_;
-  wish.sharing = deployment_.engine.kind == EngineKind::PROCESS ? Sharing::WHOLE : Sharing::SHARED;
+  wish.sharing = isProcess(deployment_.engine.kind) ? Sharing::WHOLE : Sharing::SHARED;
+  wish.share = processShare(deployment_.engine.kind);
   wish.tensor = cut.plan.tensor;
   wish.stageMemory = cut.stageMemory;
   return wish;
@@ -70,19 +95,22 @@ GangWish ReplicaPlanner::wishFor(const Cut& cut) const {
 std::optional<FoundPlace> ReplicaPlanner::find(const ClusterView& cluster,
                                                const std::vector<Cut>& cuts,
                                                Occupancy occupancy) const {
-  Bytes largestDevice;
-  for (const auto& node : cluster.nodes) {
-    for (const auto& device : node.devices) largestDevice = std::max(largestDevice, device.memory);
-  }
-  for (size_t begin = 0; begin < cuts.size();) {
+  std::vector<GangWish> wishes;
+  for (const auto& cut : cuts) wishes.push_back(wishFor(cut));
+  Scan scan(cluster, wishes);
+  return findPlace(scan, wishes, largestDevice(cluster), occupancy);
+}
+
+std::optional<FoundPlace> findPlace(GangPacker& packer, const std::vector<GangWish>& wishes,
+                                    Bytes largest, Occupancy occupancy) {
+  for (size_t begin = 0; begin < wishes.size();) {
     size_t end = begin;
-    while (end < cuts.size() && cuts[end].plan.worldSize() == cuts[begin].plan.worldSize()) ++end;
+    while (end < wishes.size() && wishes[end].world() == wishes[begin].world()) ++end;
     for (auto scope : {TensorScope::ISLAND, TensorScope::NODE, TensorScope::CLUSTER}) {
       for (size_t i = begin; i < end; ++i) {
-        if (!mayFit(cuts[i], largestDevice)) continue;
-        auto wish = wishFor(cuts[i]);
-        if (!mayUse(cluster, wish, scope, occupancy)) continue;
-        if (auto seats = packGang(cluster, wish, scope, occupancy)) {
+        if (wishes[i].memoryMax() > largest) continue;  // most cuts of a large model end here
+        if (!mayUse(packer, i, wishes[i], scope, occupancy)) continue;
+        if (auto seats = packer.pack(i, scope, occupancy)) {
           return FoundPlace{i, scope, std::move(*seats)};
         }
       }
@@ -90,6 +118,26 @@ std::optional<FoundPlace> ReplicaPlanner::find(const ClusterView& cluster,
     begin = end;
   }
   return std::nullopt;
+}
+
+Placement placementOf(const std::vector<Seat>& seats, const GangWish& wish, ShardPlan& plan) {
+  Placement placement;
+  for (uint32_t rank = 0; rank < seats.size(); ++rank) {
+    const Seat& seat = seats[rank];
+    // Only now it is known how much a whole device is.
+    if (wish.sharing == Sharing::WHOLE) plan.rankMemory[rank] = seat.device->memory;
+    placement.ranks.push_back(
+        {RankNumber{rank}, seat.node->name, {seat.device->index}, plan.rankMemory[rank]});
+  }
+  return joinProcesses(placement, wish.share);
+}
+
+Result<std::optional<ModelSpec>> readModel(const DeploymentSpec& deployment,
+                                           const ModelManifest& manifest) {
+  auto spec = readModelSpec(manifest.configJson, manifest.tensors);
+  if (spec) return std::optional<ModelSpec>(std::move(*spec));
+  if (isProcess(deployment.engine.kind)) return std::optional<ModelSpec>();
+  return spec.refusal();
 }
 
 bool ReplicaPlanner::canEverFit(const ClusterView& cluster) const {
@@ -108,10 +156,14 @@ std::vector<const DeviceView*> matchingDevices(const ClusterView& cluster, const
   return devices;
 }
 
+uint32_t worldMaxOf(uint64_t devices) {
+  return static_cast<uint32_t>(std::clamp<uint64_t>(devices, 1, WORLD_SEARCHED_MAX));
+}
+
 uint32_t worldMaxOf(const ClusterView& cluster) {
-  size_t devices = 0;
+  uint64_t devices = 0;
   for (const auto& node : cluster.nodes) devices += node.devices.size();
-  return static_cast<uint32_t>(std::clamp<size_t>(devices, 1, WORLD_SEARCHED_MAX));
+  return worldMaxOf(devices);
 }
 
 }  // namespace muster::sharding

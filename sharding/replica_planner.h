@@ -19,6 +19,15 @@ struct FoundPlace {
   std::vector<Seat> seats;  // shape [world size], by rank; borrow from the cluster
 };
 
+// Finds seats for a gang in a cluster that it knows.
+class GangPacker {
+ public:
+  virtual ~GangPacker() noexcept(false) = default;
+  // `cut`: of which of the cuts that are tried this is the wish. See packGang().
+  virtual std::optional<std::vector<Seat>> pack(size_t cut, TensorScope scope,
+                                                Occupancy occupancy) = 0;
+};
+
 // Everything about one replica that does not depend on the cluster. Values are copied, `tensors` is
 // borrowed.
 class ReplicaPlanner {
@@ -56,10 +65,24 @@ class ReplicaPlanner {
   std::vector<NodeName> siblings_;
 };
 
+// ReplicaPlanner::find over whatever the packer knows. `wishes`: of the cuts. `largest`: device of
+// all.
+std::optional<FoundPlace> findPlace(GangPacker& packer, const std::vector<GangWish>& wishes,
+                                    Bytes largest, Occupancy occupancy);
+
+// The seats as a placement. What a rank of a wish for WHOLE devices takes is only known now, and
+// put into `plan`.
+Placement placementOf(const std::vector<Seat>& seats, const GangWish& wish, ShardPlan& plan);
+
+// The model as the native engine would read it; nothing for a process whose model we do not know.
+Result<std::optional<ModelSpec>> readModel(const DeploymentSpec& deployment,
+                                           const ModelManifest& manifest);
+
 // Devices of the kind asked for on the nodes asked for, busy or not.
 std::vector<const DeviceView*> matchingDevices(const ClusterView& cluster, const GangWish& wish);
 
-// The largest world that is searched on this cluster: its devices, within reason.
+// The largest world that is searched on a cluster: its devices, within reason.
+uint32_t worldMaxOf(uint64_t devices);
 uint32_t worldMaxOf(const ClusterView& cluster);
 
 }  // namespace muster::sharding

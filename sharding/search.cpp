@@ -15,11 +15,11 @@ std::optional<Refusal> checkRequest(const CutRequest& request) {
   auto refuse = [](std::string text) {
     return Refusal{RefusalCode::INVALID_VALUE, std::move(text)};
   };
-  const auto& [tensor, pipeline] = request.parallel;
-  for (const auto& size : {tensor, pipeline, request.gpus}) {
+  const auto& [tensor, pipeline, expert] = request.parallel;
+  for (const auto& size : {tensor, pipeline, expert, request.gpus}) {
     if (size && (*size == 0 || *size > SIZE_MAX_ASKED)) {
-      return refuse("gpus, tp and pp are from 1 to " + std::to_string(SIZE_MAX_ASKED) + ", not " +
-                    std::to_string(*size));
+      return refuse("gpus, tp, pp and ep are from 1 to " + std::to_string(SIZE_MAX_ASKED) +
+                    ", not " + std::to_string(*size));
     }
   }
   if (!request.gpus) return std::nullopt;
@@ -50,16 +50,18 @@ bool isWanted(const CutRequest& request, uint32_t tensor, uint32_t pipeline) {
 }
 
 Cut makeCut(const ModelSpec& spec, const WeightTable& weights, uint32_t pipeline,
-            uint64_t contextTokens) {
+            const CutRequest& request) {
   Cut cut;
   cut.plan.tensor = weights.tensor;
+  cut.plan.expert = weights.expert;
+  cut.plan.format = request.format;
   cut.plan.pipeline = pipeline;
   cut.plan.stageFirstLayer = balancedStages(spec.layers, pipeline);
   cut.plan.rankWeights = weights.ranks(cut.plan.stageFirstLayer);
   cut.stageMemory.resize(pipeline);
   for (uint32_t rank = 0; rank < cut.plan.worldSize(); ++rank) {
     cut.memory.push_back(
-        estimateRank(spec, cut.plan, rank, cut.plan.rankWeights[rank], contextTokens));
+        estimateRank(spec, cut.plan, rank, cut.plan.rankWeights[rank], request.contextTokens));
     Bytes total = cut.memory.back().total();
     cut.plan.rankMemory.push_back(total);
     Bytes& stage = cut.stageMemory[rank / cut.plan.tensor];
@@ -69,16 +71,20 @@ Cut makeCut(const ModelSpec& spec, const WeightTable& weights, uint32_t pipeline
 }
 
 Refusal nothingPossible(const ModelSpec& spec, const CutRequest& request) {
-  auto sizes = allowedTensorSizes(spec);
+  const uint32_t expert = request.parallel.expert.value_or(1);
   std::string asked;
   std::string why;
   if (request.parallel.tensor) {
     asked += " tp " + std::to_string(*request.parallel.tensor);
-    why = whyNotTensorSize(spec, *request.parallel.tensor);
+    why = whyNotStageCut(spec, {*request.parallel.tensor, expert});
   }
   if (request.parallel.pipeline) asked += " pp " + std::to_string(*request.parallel.pipeline);
+  if (request.parallel.expert) asked += " ep " + std::to_string(expert);
   if (request.gpus) asked += " gpus " + std::to_string(*request.gpus);
+  auto sizes = allowedTensorSizes(spec, expert);
+  if (why.empty() && sizes.empty()) why = whyNotStageCut(spec, {expert, expert});
   if (why.empty()) why = "no such pair of tp and pp";
+  if (sizes.empty()) sizes = allowedTensorSizes(spec);
   Refusal refusal{RefusalCode::PARALLEL_IMPOSSIBLE,
                   spec.architecture + " cannot be cut with" + asked + ": " + why};
   refusal.fixes.push_back("tp one of " + shapeText({sizes.begin(), sizes.end()}) +
@@ -93,7 +99,8 @@ Bytes Cut::largest() const {
 }
 
 std::string cutText(const ShardPlan& plan) {
-  return "tp " + std::to_string(plan.tensor) + " pp " + std::to_string(plan.pipeline);
+  std::string text = "tp " + std::to_string(plan.tensor) + " pp " + std::to_string(plan.pipeline);
+  return plan.expert == 1 ? text : text + " ep " + std::to_string(plan.expert);
 }
 
 Result<std::vector<Cut>> enumerateCuts(const ModelSpec& spec,
@@ -101,16 +108,17 @@ Result<std::vector<Cut>> enumerateCuts(const ModelSpec& spec,
                                        const CutRequest& request) {
   if (auto refusal = checkRequest(request)) return *refusal;
   std::vector<Cut> cuts;
-  for (uint32_t tensor : allowedTensorSizes(spec)) {
+  const uint32_t expert = request.parallel.expert.value_or(1);
+  for (uint32_t tensor : allowedTensorSizes(spec, expert)) {
     std::optional<WeightTable> weights;
     for (uint32_t pipeline = 1; pipeline <= spec.layers; ++pipeline) {
       if (!isWanted(request, tensor, pipeline)) continue;
       if (!weights) {
-        auto table = weightTable(spec, tensors, tensor);
+        auto table = weightTable(spec, tensors, {tensor, expert});
         if (!table) return table.refusal();
         weights = std::move(*table);
       }
-      cuts.push_back(makeCut(spec, *weights, pipeline, request.contextTokens));
+      cuts.push_back(makeCut(spec, *weights, pipeline, request));
     }
   }
   if (cuts.empty()) return nothingPossible(spec, request);
@@ -133,6 +141,7 @@ Result<Cut> opaqueCut(const CutRequest& request) {
   Cut cut;
   cut.plan.tensor = tensor;
   cut.plan.pipeline = pipeline;
+  cut.plan.expert = request.parallel.expert.value_or(1);
   cut.plan.rankWeights.resize(cut.plan.worldSize());
   cut.plan.rankMemory.resize(cut.plan.worldSize());
   cut.stageMemory.resize(pipeline);

@@ -19,6 +19,7 @@ struct CutRequest {
   std::optional<uint32_t> gpus;  // of one replica
   uint64_t contextTokens = 0;
   uint32_t worldMax = 1;  // looks no further when nothing fixes the number of devices
+  WeightFormat format = WeightFormat::STORED;
 };
 
 // One way to cut, with the memory of each rank filled in.

@@ -28,9 +28,24 @@ Share evenShare(size_t dimension, uint64_t length, uint64_t part, uint64_t parts
   return {dimension, length * part / parts, length * (part + 1) / parts};
 }
 
-// The part of a tensor that rank `index` of `tensor` ranks holds. The size was checked by
-// whyNotTensorSize.
-Share shareOf(const ModelSpec& spec, const TensorSpec& wanted, uint64_t index, uint64_t tensor) {
+// One rank of a stage. The cut was checked by whyNotStageCut.
+struct StageSeat {
+  StageCut cut;
+  uint32_t index = 0;  // in the tensor group
+};
+
+// Whether the rank has a part of the tensor: of an expert only the ranks that share it. Experts lie
+// in equal runs, those of a run on neighbouring ranks.
+bool isOnSeat(const ModelSpec& spec, const TensorSpec& wanted, StageSeat seat) {
+  if (!wanted.expert) return true;
+  uint64_t holder = *wanted.expert * seat.cut.expert / spec.experts;
+  return holder == seat.index / seat.cut.ranksOfExpert();
+}
+
+// The part of a tensor that a rank holds.
+Share shareOf(const ModelSpec& spec, const TensorSpec& wanted, StageSeat seat) {
+  const uint64_t tensor = wanted.expert ? seat.cut.ranksOfExpert() : seat.cut.tensor;
+  const uint64_t index = seat.index % tensor;
   uint64_t rows = wanted.shape[0];
   switch (wanted.cut) {
     case TensorCut::REPLICATED:
@@ -114,7 +129,8 @@ std::optional<Refusal> checkPlan(const ModelSpec& spec, const ShardPlan& plan) {
   auto impossible = [](std::string text) {
     return Refusal{RefusalCode::PARALLEL_IMPOSSIBLE, std::move(text)};
   };
-  if (auto why = whyNotTensorSize(spec, plan.tensor); !why.empty()) return impossible(why);
+  auto why = whyNotStageCut(spec, {plan.tensor, plan.expert});
+  if (!why.empty()) return impossible(why);
   const auto& first = plan.stageFirstLayer;
   bool ascending =
       std::adjacent_find(first.begin(), first.end(), std::greater_equal<>()) == first.end();
@@ -141,9 +157,11 @@ RankShard emptyShard(const ModelSpec& spec, const ShardPlan& plan, uint32_t rank
 RankShard makeShard(const ModelSpec& spec, const std::vector<BoundTensor>& tensors,
                     const ShardPlan& plan, uint32_t rank) {
   RankShard shard = emptyShard(spec, plan, rank);
+  const StageSeat seat{{plan.tensor, plan.expert}, shard.tensorIndex};
   for (const auto& tensor : tensors) {
     if (!isOnStage(spec, tensor.spec, shard, plan.pipeline)) continue;
-    Share share = shareOf(spec, tensor.spec, shard.tensorIndex, plan.tensor);
+    if (!isOnSeat(spec, tensor.spec, seat)) continue;
+    Share share = shareOf(spec, tensor.spec, seat);
     shard.slices.push_back(makeSlice(tensor, share));
     shard.bytes += Bytes{shard.slices.back().bytes};
   }
@@ -210,19 +228,20 @@ std::vector<Bytes> WeightTable::ranks(const std::vector<uint32_t>& stageFirstLay
 }
 
 Result<WeightTable> weightTable(const ModelSpec& spec, const std::vector<TensorInfo>& tensors,
-                                uint32_t tensor) {
-  if (auto why = whyNotTensorSize(spec, tensor); !why.empty()) {
+                                StageCut cut) {
+  if (auto why = whyNotStageCut(spec, cut); !why.empty()) {
     return Refusal{RefusalCode::PARALLEL_IMPOSSIBLE, why};
   }
   auto bound = bindTensors(spec, tensors);
   if (!bound) return bound.refusal();
-  WeightTable table{tensor, spec.tiedEmbeddings, {}, {}, {}};
-  for (uint32_t index = 0; index < tensor; ++index) {
+  WeightTable table{cut.tensor, cut.expert, spec.tiedEmbeddings, {}, {}, {}};
+  for (uint32_t index = 0; index < cut.tensor; ++index) {
     uint64_t embedding = 0;
     uint64_t tail = 0;
     std::vector<uint64_t> layers(spec.layers + 1, 0);
     for (const auto& part : *bound) {
-      uint64_t bytes = shareBytes(part, shareOf(spec, part.spec, index, tensor));
+      if (!isOnSeat(spec, part.spec, {cut, index})) continue;
+      uint64_t bytes = shareBytes(part, shareOf(spec, part.spec, {cut, index}));
       if (part.spec.home == TensorHome::FIRST_STAGE) embedding += bytes;
       if (part.spec.home == TensorHome::LAST_STAGE) tail += bytes;
       if (part.spec.home == TensorHome::LAYER) layers[part.spec.layer + 1] += bytes;

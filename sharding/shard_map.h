@@ -55,8 +55,8 @@ struct ShardMap {
 // [1, layers].
 std::vector<uint32_t> balancedStages(uint64_t layers, uint32_t stages);
 
-// Cuts the model for every rank of the plan; uses `tensor`, `pipeline` and `stageFirstLayer` of it
-// only.
+// Cuts the model for every rank of the plan; uses `tensor`, `pipeline`, `expert` and
+// `stageFirstLayer` of it only.
 //
 // Together the ranks' slices cover each tensor exactly once, except for what is replicated on
 // purpose: norms and biases of row-cut projections on every rank of their stage; key/value heads on
@@ -76,6 +76,7 @@ Result<RankShard> cutRank(const ModelSpec& spec, const std::vector<TensorInfo>& 
 // compares hundreds of cuts and makes slices of one.
 struct WeightTable {
   uint32_t tensor = 1;
+  uint32_t expert = 1;
   bool tiedEmbeddings = false;
   // By tensor index; shape [tensor] of each.
   std::vector<uint64_t> embedding;
@@ -89,6 +90,6 @@ struct WeightTable {
 
 // Refuses as cutModel.
 Result<WeightTable> weightTable(const ModelSpec& spec, const std::vector<TensorInfo>& tensors,
-                                uint32_t tensor);
+                                StageCut cut);
 
 }  // namespace muster::sharding

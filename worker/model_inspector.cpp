@@ -41,6 +41,8 @@ Result<std::string> readRange(const OpenedPath& file, uint64_t bytes) {
   return content;
 }
 
+}  // namespace
+
 Result<std::string> readWhole(const OpenedPath& file, uint64_t bytesMax) {
   if (file.bytes > bytesMax) {
     return Refusal{.code = RefusalCode::MODEL_CONFIG_INVALID,
@@ -49,6 +51,8 @@ Result<std::string> readWhole(const OpenedPath& file, uint64_t bytesMax) {
   }
   return readRange(file, file.bytes);
 }
+
+namespace {
 
 // Names of the regular entries of a folder, sorted.
 Result<std::vector<std::string>> namesIn(const OpenedPath& folder) {

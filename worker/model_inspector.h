@@ -6,7 +6,9 @@
 #include "protocol/model.h"
 #include "worker/model_roots.h"
 
+#include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace muster::worker {
 
@@ -22,6 +24,10 @@ Result<ModelManifest> inspectModel(const ModelRoots& roots, const std::string& s
 
 // The safetensors header of an open file: prefix and JSON, read by positional reads.
 Result<std::string> readSafetensorsHead(const OpenedPath& file);
+
+// All of an open file. Refuses MODEL_CONFIG_INVALID when it has more than `bytesMax` bytes,
+// MODEL_FILE_CORRUPT when it cannot be read.
+Result<std::string> readWhole(const OpenedPath& file, uint64_t bytesMax);
 
 // XXH3-128 of bytes as 32 lower-case hex digits.
 std::string digestOf(std::string_view bytes);

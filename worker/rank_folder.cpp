@@ -130,6 +130,17 @@ Result<RankFolder> RankFolders::create(RankRef ref) const {
   return folder;
 }
 
+Result<RankFolder> RankFolders::passOn(const RankFolder& folder, const Assignment& next) const {
+  auto saved = folder.saveAssignment(next);
+  if (!saved) return saved.refusal();
+  RankFolder renamed(dataDir_ + "/ranks/" + folderName(next.ref), next.ref);
+  std::error_code error;
+  fs::rename(folder.path(), renamed.path(), error);
+  if (!error) return renamed;
+  return Refusal{.code = RefusalCode::INTERNAL,
+                 .text = "cannot rename " + folder.path() + ": " + error.message()};
+}
+
 std::vector<RankFolder> RankFolders::list() const {
   std::vector<RankFolder> folders;
   for (const auto& entry : fs::directory_iterator(dataDir_ + "/ranks")) {

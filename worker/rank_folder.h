@@ -46,6 +46,9 @@ class RankFolders {
 
   Result<RankFolder> create(RankRef ref) const;
   std::vector<RankFolder> list() const;  // by ref
+  // The same folder for the next generation of its rank, the assignment written first: whoever
+  // comes after a crash in between goes by what that says.
+  Result<RankFolder> passOn(const RankFolder& folder, const Assignment& next) const;
   // Keeps the output as <dataDir>/logs/<ref>.log (the newest 32) and removes the rest.
   void retire(const RankFolder& folder) const;
   // The output of a rank, present or retired; nothing when there is none.

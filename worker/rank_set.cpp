@@ -5,7 +5,9 @@
 
 #include <kj/debug.h>
 
+#include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 #include <utility>
 #include <vector>
@@ -22,6 +24,8 @@ class RankSet final : public Ranks {
     takeOverFolders();
     for (const auto& assignment : assignments) {
       if (entries_.count(assignment.ref) != 0) continue;
+      RankUnit* predecessor = livePredecessor(assignment);
+      if (predecessor != nullptr) continue;  // obey() lets it go on
       couldNotBegin(assignment.ref, {.code = RefusalCode::RANK_CRASHED,
                                      .text = "its process was gone when the agent came back"});
     }
@@ -29,6 +33,7 @@ class RankSet final : public Ranks {
   }
 
   void obey(std::vector<Assignment> assignments) override {
+    for (auto& assignment : assignments) advance(assignment);
     std::set<RankRef> wanted;
     for (auto& assignment : assignments) wanted.insert(assignment.ref);
     for (auto& [ref, entry] : entries_) {
@@ -63,10 +68,13 @@ class RankSet final : public Ranks {
   // A rank with its unit, or the report of one that could not even begin.
   struct Entry {
     kj::Own<RankUnit> unit;
-    RankReport failure;
+    RankReport other;  // while there is no unit
+    // It begins once the same rank of an earlier generation is gone from this node.
+    std::optional<Assignment> waiting;
     bool stopping = false;
-    const RankReport& report() const { return unit.get() != nullptr ? unit->report() : failure; }
+    const RankReport& report() const { return unit.get() != nullptr ? unit->report() : other; }
   };
+  using Entries = std::map<RankRef, Entry>;
 
   // Brings back what an earlier agent left.
   void takeOverFolders() {
@@ -82,12 +90,76 @@ class RankSet final : public Ranks {
     }
   }
 
+  static bool isPredecessor(const RankRef& earlier, const RankRef& ref) {
+    return earlier.deployment == ref.deployment && earlier.replica == ref.replica &&
+           earlier.rank == ref.rank && earlier.generation < ref.generation;
+  }
+  Entries::iterator findPredecessor(const RankRef& ref) {
+    return std::find_if(entries_.begin(), entries_.end(), [&](const Entries::value_type& entry) {
+      return isPredecessor(entry.first, ref);
+    });
+  }
+  // A process that can go on as this assignment.
+  RankUnit* livePredecessor(const Assignment& assignment) {
+    for (auto& [ref, entry] : entries_) {
+      bool isLive = isPredecessor(ref, assignment.ref) && entry.unit.get() != nullptr &&
+                    entry.unit->canAdvance(assignment);
+      if (isLive) return entry.unit.get();
+    }
+    return nullptr;
+  }
+
+  // Lets a process of an earlier generation go on. When its folder cannot follow, it is stopped and
+  // another one started, as if it could not.
+  void advance(const Assignment& assignment) {
+    if (entries_.count(assignment.ref) != 0) return;
+    RankUnit* unit = livePredecessor(assignment);
+    if (unit == nullptr) return;
+    auto folder = folders_.passOn(unit->folder(), assignment);
+    if (!folder) {
+      environment_.log.warn("a rank cannot go on", {{"why", folder.refusal().text}});
+      return;
+    }
+    auto node = entries_.extract(unit->report().ref);
+    node.key() = assignment.ref;
+    entries_.insert(std::move(node));
+    unit->advance(std::move(*folder), assignment);
+  }
+
   void start(const Assignment& assignment) {
     auto present = entries_.find(assignment.ref);
     if (present != entries_.end()) {
+      if (present->second.waiting) present->second.waiting = assignment;
       if (present->second.unit.get() != nullptr) present->second.unit->meet(assignment.rendezvous);
       return;
     }
+    if (findPredecessor(assignment.ref) != entries_.end()) return wait(assignment);
+    create(assignment);
+  }
+
+  // Two processes of one rank would need its memory twice.
+  void wait(const Assignment& assignment) {
+    auto& entry = entries_[assignment.ref];
+    entry.waiting = assignment;
+    entry.other = {.ref = assignment.ref,
+                   .phase = ReplicaPhase::PENDING,
+                   .message = "an earlier process of this rank is still ending"};
+    tellChange();
+  }
+
+  void beginWaiting() {
+    std::vector<Assignment> ready;
+    for (auto& [ref, entry] : entries_) {
+      bool free = entry.waiting && !entry.stopping && findPredecessor(ref) == entries_.end();
+      if (free) ready.push_back(*entry.waiting);
+    }
+    for (const auto& assignment : ready) {
+      entries_.erase(assignment.ref);
+      create(assignment);
+    }
+  }
+
+  void create(const Assignment& assignment) {
     auto folder = folders_.create(assignment.ref);
     if (!folder) return couldNotBegin(assignment.ref, folder.refusal());
     auto saved = folder->saveAssignment(assignment);
@@ -106,11 +178,11 @@ class RankSet final : public Ranks {
 
   void couldNotBegin(RankRef ref, const Refusal& refusal) {
     auto& entry = entries_[ref];
-    entry.failure = {.ref = ref,
-                     .phase = ReplicaPhase::FAILED,
-                     .reason = Reason::RANK_CRASHED,
-                     .message = refusal.text,
-                     .firstError = toText(refusal.code) + ": " + refusal.text};
+    entry.other = {.ref = ref,
+                   .phase = ReplicaPhase::FAILED,
+                   .reason = Reason::RANK_CRASHED,
+                   .message = refusal.text,
+                   .firstError = toText(refusal.code) + ": " + refusal.text};
     tellChange();
   }
 
@@ -129,6 +201,7 @@ class RankSet final : public Ranks {
     if (entry == entries_.end()) return;
     if (entry->second.unit.get() != nullptr) folders_.retire(entry->second.unit->folder());
     entries_.erase(entry);
+    beginWaiting();
     tellChange();
   }
 
@@ -141,7 +214,7 @@ class RankSet final : public Ranks {
   RankEnvironment& environment_;
   RankFolders folders_;
   std::vector<kj::Own<kj::PromiseFulfiller<void>>> waiting_;
-  std::map<RankRef, Entry> entries_;
+  Entries entries_;
   Tasks tasks_;
 };
 

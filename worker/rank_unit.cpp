@@ -100,6 +100,20 @@ std::string RankUnit::causeFromOutput() {
   return firstError_.text().empty() ? report_.message : firstError_.text();
 }
 
+void RankUnit::advance(RankFolder folder, const Assignment& next) {
+  environment_.log.info("a rank goes on in the next generation",
+                        {{"rank", folderName(next.ref)}, {"pid", report_.pid}});
+  folder_ = std::move(folder);
+  assignment_ = next;
+  report_.ref = next.ref;
+  report_.phase = std::min(report_.phase, ReplicaPhase::JOINING);
+  report_.message.clear();
+  report_.rendezvous.clear();
+  report_.joined.clear();
+  tellAdvance();
+  changed();
+}
+
 kj::Promise<void> RankUnit::stop() {
   bool failed = report_.phase == ReplicaPhase::FAILED;
   stopping_ = true;

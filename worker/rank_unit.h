@@ -7,6 +7,7 @@
 #include "base/process.h"
 #include "base/random.h"
 #include "base/tasks.h"
+#include "base/tls_transport.h"
 #include "protocol/order.h"
 #include "worker/output_tail.h"
 #include "worker/rank_folder.h"
@@ -33,6 +34,7 @@ struct RankEnvironment {
   std::string rankBinary;  // muster-rank
   std::vector<std::string> modelRoots;
   std::string address;  // IP address of this node, for groups
+  TlsFiles tls = {};    // with which native ranks answer requests; none: they answer nobody
 };
 
 // Base of the engines' units. A unit is made for a new assignment, or for the process of an earlier
@@ -50,6 +52,13 @@ class RankUnit {
   const RankFolder& folder() const { return folder_; }
   const Assignment& assignment() const { return assignment_; }
 
+  // Whether the process can go on as a rank of a higher generation.
+  bool canAdvance(const Assignment& next) const {
+    return !over() && report_.pid != 0 && isSameProcess(next);
+  }
+  // Goes on so; only after canAdvance(). `folder`: the same one, under the rank's new name.
+  void advance(RankFolder folder, const Assignment& next);
+
   // Where the group meets, once it is known.
   virtual void meet(const std::string& rendezvous) = 0;
   // Ends the process: asks, then SIGTERM, and SIGKILL after the drain time. Resolves when it is
@@ -62,6 +71,10 @@ class RankUnit {
   // Asks the engine to leave by itself; SIGTERM follows whatever it says.
   virtual kj::Promise<void> askToLeave() { return kj::READY_NOW; }
   virtual RefusalCode exitCode() const = 0;  // what an end without a stop is called
+  // Whether the engine can go on as `next` without a new process; only native ranks can.
+  virtual bool isSameProcess(const Assignment& next) const { return next.ref == assignment_.ref; }
+  // Tells the engine that `assignment_` is another now.
+  virtual void tellAdvance() {}
 
   // Refuses DISK_FULL, or ENGINE_EXITED when the program cannot be started.
   Result<Done> spawn(ProcessSpec spec);

@@ -7,12 +7,15 @@
 #include "base/pki.h"
 #include "base/process.h"
 #include "base/random.h"
+#include "base/reload.h"
+#include "base/service_manager.h"
 #include "base/tls_transport.h"
 #include "worker/agent.h"
 #include "worker/data_lock.h"
 #include "worker/metrics.h"
 #include "worker/model_roots.h"
 #include "worker/order_store.h"
+#include "worker/rank_scope.h"
 #include "worker/rank_set.h"
 #include "worker/threaded_inspection.h"
 
@@ -63,15 +66,23 @@ Result<Done> checkTlsFiles(const TlsFiles& tls) {
   return Done{};
 }
 
+// For a rank, which runs in another folder than its agent.
+TlsFiles absolutePaths(const TlsFiles& tls) {
+  auto absolute = [](const std::string& path) { return std::filesystem::absolute(path).string(); };
+  return {absolute(tls.ca), absolute(tls.certificate), absolute(tls.key)};
+}
+
 // Everything of a running worker, in the order in which it must be taken down, last first.
 struct Machine {
+  ReloadSignal reloadSignal;
   EventLoop loop{TerminationSignals::CAPTURE};
   SystemClock clock;
   SystemRandom random;
   Logger logger;
   NodeInfo node;
   kj::Own<ProcessRunner> processes = makeProcessRunner(loop);
-  kj::Own<Transport> transport;
+  kj::Own<ProcessRunner> rankProcesses = makeScopedRunner(*processes);
+  kj::Own<ReloadableTransport> transport;
   kj::Own<OrderStore> orders;
   kj::Own<ThreadedInspection> inspection;
   kj::Own<RankEnvironment> rankEnvironment;
@@ -84,9 +95,9 @@ struct Machine {
     orders = makeFileOrderStore(config.orderFile());
     inspection = kj::heap<ThreadedInspection>(loop.timer(),
                                               lookBelow(ModelRoots(config.modelRoots), node.name));
-    rankEnvironment = kj::heap<RankEnvironment>(
-        RankEnvironment{loop.timer(), clock, random, loop.network(), *processes, *inspection,
-                        logger, rankBinary(config), config.modelRoots, node.address});
+    rankEnvironment = kj::heap<RankEnvironment>(RankEnvironment{
+        loop.timer(), clock, random, loop.network(), *rankProcesses, *inspection, logger,
+        rankBinary(config), config.modelRoots, node.address, absolutePaths(config.tls)});
     ranks = makeRanks(*rankEnvironment, config.dataDirectory);
   }
 
@@ -109,8 +120,8 @@ struct Machine {
     std::string wanted = commonName({Role::WORKER, config.node.name.value});
     std::string found;
     KJ_IF_MAYBE (why, kj::runCatchingExceptions([&] {
-                   transport =
-                       makeTlsTransport(loop.network(), loop.timer(), config.cluster, config.tls);
+                   transport = makeReloadableTransport(loop.network(), loop.timer(), config.cluster,
+                                                       config.tls);
                    found = readCertificate(config.tls.certificate).commonName;
                  })) {
       return Refusal{RefusalCode::NOT_AUTHENTICATED, why->getDescription().cStr()};
@@ -133,6 +144,20 @@ struct Machine {
   }
 };
 
+// The line of `systemctl status`.
+std::string statusLine(const AgentStatus& status) {
+  size_t attached = 0;
+  std::string leader = "none";
+  for (const LinkStatus& link : status.links) {
+    if (link.state == LinkState::ATTACHED) attached++;
+    if (link.state == LinkState::ATTACHED && link.leading) leader = link.coordinator;
+  }
+  return "attached to " + std::to_string(attached) + " of " + std::to_string(status.links.size()) +
+         " coordinators, leader " + leader + ", epoch " + std::to_string(status.token.epoch.value) +
+         ", order " + std::to_string(status.order.index.value) + ", " +
+         std::to_string(status.ranks.size()) + " ranks";
+}
+
 }  // namespace
 
 Result<Done> serve(const WorkerConfig& config) {
@@ -146,7 +171,17 @@ Result<Done> serve(const WorkerConfig& config) {
                                 {"coordinators", config.coordinators.size()},
                                 {"devices", config.node.devices.size()},
                                 {"http_port", httpPort}});
+  ServiceManager manager = ServiceManager::fromEnvironment();
+  CertificateReload certificates(config.tls, *machine.transport, machine.http.get(), manager,
+                                 machine.logger);
+  auto reloading = machine.reloadSignal.onEach(machine.loop, [&] { certificates.run(); })
+                       .eagerlyEvaluate(nullptr);
+  manager.ready();
+  auto telling =
+      manager.keepTelling(machine.loop.timer(), [&] { return statusLine(machine.agent->status()); })
+          .eagerlyEvaluate(nullptr);
   int signal = machine.loop.onTermination().wait(machine.loop.waitScope());
+  manager.stopping();
   machine.logger.info("stopping; the ranks go on", {{"signal", signal}});
   return Done{};
 }

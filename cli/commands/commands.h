@@ -28,6 +28,8 @@ Result<int> runStepDown(Invocation& invocation);
 Result<int> runContextList(Invocation& invocation);
 Result<int> runContextUse(Invocation& invocation);
 Result<int> runContextAdd(Invocation& invocation);
+Result<int> runChat(Invocation& invocation);
+Result<int> runBench(Invocation& invocation);
 Result<int> runUpCommand(Invocation& invocation);
 Result<int> runDownCommand(Invocation& invocation);
 Result<int> runVersion(Invocation& invocation);

@@ -91,7 +91,8 @@ Result<int> runCompletion(Invocation& invocation) {
   if (shell == "fish") {
     invocation.terminal.out(fishScript());
   } else if (shell == "zsh") {
-    invocation.terminal.out("autoload -U +X bashcompinit && bashcompinit\n" + bashScript());
+    invocation.terminal.out("#compdef muster\nautoload -U +X bashcompinit && bashcompinit\n" +
+                            bashScript());
   } else {
     invocation.terminal.out(bashScript());
   }

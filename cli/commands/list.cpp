@@ -8,7 +8,7 @@ namespace muster::cli {
 namespace {
 
 // Ages and progress move even when the log does not.
-constexpr Duration LOOK_EVERY = 2_s;
+constexpr Duration REFRESH_EVERY = 2_s;
 
 // Of one object among its list: what it is called, or which event it is.
 std::string keyOf(const Json& item, const std::string& kind) {
@@ -72,7 +72,7 @@ class Lister {
       }
       ReadChoice choice = readChoiceOf(invocation_);
       choice.after = reply.index;
-      choice.waitLimit = LOOK_EVERY;
+      choice.waitLimit = REFRESH_EVERY;
       auto next = read(session, choice);
       if (!next) return next.refusal();
       reply = std::move(*next);

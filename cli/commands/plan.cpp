@@ -20,7 +20,8 @@ Result<int> runPlan(Invocation& invocation) {
   if (!checked) return invocation.terminal.fail(checked.refusal(), shownName(file));
   auto session = Session::open(invocation);
   if (!session) return session.refusal();
-  auto reply = (*session)->ask(planCall(checked->documents));
+  auto show = invocation.has("--show-commands") ? ShowCommands::YES : ShowCommands::NO;
+  auto reply = (*session)->ask(planCall(checked->documents, show));
   if (!reply) return invocation.terminal.fail(reply.refusal(), shownName(file));
   auto printed = print(invocation, reply->json,
                        [&](const Json& plan) { return viewPlan(plan, invocation.view()); });

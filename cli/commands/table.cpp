@@ -1,4 +1,5 @@
 #include "cli/commands/commands.h"
+#include "cli/commands/doctor.h"
 
 namespace muster::cli {
 namespace {
@@ -41,7 +42,8 @@ std::vector<Command> fileCommands() {
       {{"plan",
         "what apply would do, and where it would run",
         {{"FILE"}},
-        {{"--exit-code", 0, Takes::NOTHING, "", "exit 10 when there are changes"}}},
+        {{"--exit-code", 0, Takes::NOTHING, "", "exit 10 when there are changes"},
+         {"--show-commands", 0, Takes::NOTHING, "", "what each rank will be started with"}}},
        runPlan},
       {{"apply",
         "carry out a file, - (stdin) or a plan",
@@ -87,6 +89,30 @@ std::vector<Command> readingCommands() {
   };
 }
 
+std::vector<Command> servingCommands() {
+  const FlagSpec GATEWAY{"--gateway", 0, Takes::VALUE, "URL",
+                         "http://HOST:PORT; else what the context names"};
+  const FlagSpec TOKENS = number("--max-tokens", "of one answer");
+  return {
+      {{"chat",
+        "talk to a deployment through the gateway",
+        {{"REF"}, {"TEXT", false}},
+        {GATEWAY,
+         TOKENS,
+         {"--temperature", 0, Takes::VALUE, "T", "0 says the likeliest, 2 the wildest; 1"}}},
+       runChat},
+      {{"bench",
+        "put a load on a deployment, and say what its clients felt",
+        {{"REF"}},
+        {GATEWAY,
+         number("--requests", "in all; 100"),
+         number("--concurrency", "clients, each with one request at a time; 4"),
+         number("--max-tokens", "of one answer; 64"),
+         {"--prompt", 0, Takes::VALUE, "TEXT", "what each request asks"}}},
+       runBench},
+  };
+}
+
 std::vector<Command> adminCommands() {
   return {
       {{"cordon", "give a node nothing new", {{"NODE"}}, {REASON, DRY_RUN}}, runCordon},
@@ -98,7 +124,15 @@ std::vector<Command> adminCommands() {
          {"--force", 0, Takes::NOTHING, "", "also what takes a deployment below its minimum"},
          DRY_RUN}},
        runDrain},
+      {{"doctor",
+        "what is wrong with the cluster and this machine, and what repairs it",
+        {{"NODE", false}}},
+       runDoctor},
       {{"admin status", "leader and coordinators"}, runAdminStatus},
+      {{"admin certs",
+        "how long the certificates of this machine, or of a folder, are good for",
+        {{"FOLDER", false}}},
+       runAdminCerts},
       {{"admin step-down",
         "hand the leadership over",
         {},
@@ -135,7 +169,8 @@ std::vector<Command> adminCommands() {
 
 std::vector<Command> makeAll() {
   std::vector<Command> all;
-  for (auto part : {localClusterCommands(), fileCommands(), readingCommands(), adminCommands()}) {
+  for (auto part : {localClusterCommands(), fileCommands(), readingCommands(), servingCommands(),
+                    adminCommands()}) {
     all.insert(all.end(), part.begin(), part.end());
   }
   return all;

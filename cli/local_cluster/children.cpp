@@ -17,8 +17,6 @@ namespace {
 
 constexpr Duration RESTART_PAUSE = 500_ms;
 
-std::string address(uint16_t port) { return std::string(LOCAL_HOST) + ":" + std::to_string(port); }
-
 }  // namespace
 
 Result<std::vector<ChildSpec>> childrenOf(const LocalPlan& plan, const LocalLayout& layout,
@@ -37,20 +35,27 @@ Result<std::vector<ChildSpec>> childrenOf(const LocalPlan& plan, const LocalLayo
     specs.push_back({"zookeeper",
                      one.id,
                      zookeeperCommand(options, *jars),
-                     {{"client", address(one.clientPort)}}});
+                     {{"client", localAddress(one.clientPort)}}});
   }
   for (const auto& one : plan.coordinators) {
     specs.push_back(
         {"coordinator",
          one.id,
          {binFolder + "/muster-coordinator", "--config", layout.configOf(one.id, "coordinator")},
-         {{"rpc", address(one.rpcPort)}, {"http", address(one.httpPort)}}});
+         {{"rpc", localAddress(one.rpcPort)}, {"http", localAddress(one.httpPort)}}});
   }
   for (const auto& id : plan.workers) {
     specs.push_back({"worker",
                      id,
                      {binFolder + "/muster-worker", "--config", layout.configOf(id, "worker")},
                      {}});
+  }
+  for (const auto& one : plan.gateways) {
+    specs.push_back(
+        {"gateway",
+         one.id,
+         {binFolder + "/muster-gateway", "--config", layout.configOf(one.id, "gateway")},
+         {{"http", localAddress(one.httpPort)}}});
   }
   return specs;
 }
@@ -151,7 +156,7 @@ void Children::ended(const std::string& id, ExitStatus status) {
 
 void Children::writeClusterFile() {
   ClusterFile file{.cluster = plan_.cluster.value, .zookeeper = {}, .processes = {}};
-  for (const auto& one : plan_.zookeepers) file.zookeeper.push_back(address(one.clientPort));
+  for (const auto& one : plan_.zookeepers) file.zookeeper.push_back(localAddress(one.clientPort));
   for (const auto& spec : specs_) {
     auto known = known_.find(spec.id);
     if (known != known_.end()) file.processes.push_back(known->second);

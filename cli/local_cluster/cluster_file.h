@@ -12,7 +12,7 @@
 namespace muster::cli {
 
 struct LocalProcess {
-  std::string role;  // "zookeeper", "coordinator", "worker", "supervisor"
+  std::string role;  // "zookeeper", "coordinator", "worker", "gateway", "supervisor"
   std::string id;
   ProcessId process;
   std::map<std::string, std::string> addresses;  // "rpc", "http", "client"

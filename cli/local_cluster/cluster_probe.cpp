@@ -1,6 +1,7 @@
 #include "cli/local_cluster/cluster_probe.h"
 
 #include "base/co.h"
+#include "base/http_client.h"
 #include "base/kj_time.h"
 #include "base/rpc.h"
 #include "protocol/coordinator.capnp.h"
@@ -82,6 +83,26 @@ ClusterProgress summary(const kj::Array<Answer>& answers, const LocalPlan& plan)
   return progress;
 }
 
+kj::Promise<bool> askGateway(EventLoop& loop, const LocalGateway& gateway) {
+  HttpProbe probe{.port = gateway.httpPort, .path = "/readyz"};
+  return probeHttp(loop.network(), loop.timer(), probe).then([](Result<int> status) {
+    return status && *status == 200;
+  });
+}
+
+kj::Promise<ClusterProgress> addGateways(EventLoop& loop, const LocalPlan& plan,
+                                         kj::Promise<ClusterProgress> progress) {
+  kj::Vector<kj::Promise<bool>> asked;
+  for (const auto& one : plan.gateways) asked.add(askGateway(loop, one));
+  auto answers = kj::joinPromises(asked.releaseAsArray());
+  return progress.then([answers = kj::mv(answers)](ClusterProgress known) mutable {
+    return answers.then([known = std::move(known)](kj::Array<bool>&& ready) mutable {
+      for (bool one : ready) known.gatewaysReady += one ? 1 : 0;
+      return std::move(known);
+    });
+  });
+}
+
 }  // namespace
 
 kj::Promise<ClusterProgress> probeCluster(EventLoop& loop, Transport& transport,
@@ -90,19 +111,21 @@ kj::Promise<ClusterProgress> probeCluster(EventLoop& loop, Transport& transport,
   for (const auto& one : plan.coordinators) {
     asked.add(ask(loop, transport, std::string(LOCAL_HOST) + ":" + std::to_string(one.rpcPort)));
   }
-  return kj::joinPromises(asked.releaseAsArray()).then([plan](kj::Array<Answer>&& answers) {
+  auto summed = kj::joinPromises(asked.releaseAsArray()).then([plan](kj::Array<Answer>&& answers) {
     return summary(answers, plan);
   });
+  return addGateways(loop, plan, kj::mv(summed));
 }
 
 std::string toText(const ClusterProgress& progress, const LocalPlan& plan) {
   std::string text = std::to_string(progress.coordinatorsUp) + " of " +
                      std::to_string(plan.coordinators.size()) + " coordinators, " +
                      (progress.leader.empty() ? "no leader yet" : "leader " + progress.leader);
-  if (progress.leader.empty() || progress.missingWorkers.empty()) return text;
   std::string missing;
   for (const auto& worker : progress.missingWorkers)
     missing += (missing.empty() ? "" : ", ") + worker;
+  if (missing.empty() && progress.gatewaysReady < plan.gateways.size()) missing = "the gateway";
+  if (progress.leader.empty() || missing.empty()) return text;
   return text + ", waiting for " + missing;
 }
 

@@ -18,8 +18,10 @@ struct ClusterProgress {
   uint32_t coordinatorsUp = 0;              // answer
   std::string leader;                       // that serves; empty: none yet
   std::vector<std::string> missingWorkers;  // not attached and Ready yet
+  uint32_t gatewaysReady = 0;               // have heard a coordinator
   bool complete(const LocalPlan& plan) const {
-    return coordinatorsUp == plan.coordinators.size() && !leader.empty() && missingWorkers.empty();
+    return coordinatorsUp == plan.coordinators.size() && !leader.empty() &&
+           missingWorkers.empty() && gatewaysReady == plan.gateways.size();
   }
 };
 

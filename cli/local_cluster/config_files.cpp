@@ -37,12 +37,16 @@ std::string list(const std::vector<std::string>& texts) {
   return "[" + out + "]";
 }
 
-std::string address(uint16_t port) { return std::string(LOCAL_HOST) + ":" + std::to_string(port); }
-
 std::vector<std::string> coordinatorAddresses(const LocalPlan& plan) {
   std::vector<std::string> out;
-  for (const auto& one : plan.coordinators) out.push_back(address(one.rpcPort));
+  for (const auto& one : plan.coordinators) out.push_back(localAddress(one.rpcPort));
   return out;
+}
+
+// Where `muster chat` and `muster bench` ask.
+std::string gatewayLine(const LocalPlan& plan) {
+  if (plan.gateways.empty()) return "";
+  return "\ngateway = " + quoted("http://" + localAddress(plan.gateways.front().httpPort));
 }
 
 std::string tlsToml(const LocalLayout& layout, const std::string& identity) {
@@ -72,6 +76,7 @@ void makeFolders(const LocalPlan& plan, const LocalLayout& layout) {
   for (const auto& one : plan.zookeepers) makeFolder(layout.folderOf(one.id) + "/data", 0700);
   for (const auto& one : plan.coordinators) makeFolder(layout.folderOf(one.id), 0700);
   for (const auto& one : plan.workers) makeFolder(layout.folderOf(one), 0700);
+  for (const auto& one : plan.gateways) makeFolder(layout.folderOf(one.id), 0700);
 }
 
 void issueCertificates(const LocalPlan& plan, const LocalLayout& layout) {
@@ -82,6 +87,7 @@ void issueCertificates(const LocalPlan& plan, const LocalLayout& layout) {
   };
   for (const auto& one : plan.coordinators) issue(Role::COORDINATOR, one.id);
   for (const auto& one : plan.workers) issue(Role::WORKER, one);
+  for (const auto& one : plan.gateways) issue(Role::GATEWAY, one.id);
   issue(Role::ADMIN, "admin");
 }
 
@@ -113,6 +119,10 @@ std::vector<FileToWrite> filesOf(const LocalPlan& plan, const LocalLayout& layou
     files.push_back(
         {layout.configOf(plan.workers[i], "worker"), workerToml(plan, layout, i), 0644});
   }
+  for (size_t i = 0; i < plan.gateways.size(); ++i) {
+    files.push_back(
+        {layout.configOf(plan.gateways[i].id, "gateway"), gatewayToml(plan, layout, i), 0644});
+  }
   files.push_back({layout.contextFile(), contextToml(plan, layout), 0644});
   files.push_back({layout.planFile(), toJson(plan), 0644});
   return files;
@@ -122,7 +132,7 @@ std::vector<FileToWrite> filesOf(const LocalPlan& plan, const LocalLayout& layou
 
 std::vector<std::string> zookeeperAddresses(const LocalPlan& plan) {
   std::vector<std::string> out;
-  for (const auto& one : plan.zookeepers) out.push_back(address(one.clientPort));
+  for (const auto& one : plan.zookeepers) out.push_back(localAddress(one.clientPort));
   return out;
 }
 
@@ -131,14 +141,16 @@ std::string coordinatorToml(const LocalPlan& plan, const LocalLayout& layout, si
   std::string text = "# Written by `muster up`.\ncluster = " + quoted(plan.cluster.value) +
                      "\nid = " + quoted(self.id) +
                      "\ndata_dir = " + quoted(layout.folderOf(self.id)) +
+                     "\n\n# All of this cluster is of one version: there is nothing to wait for."
+                     "\n[schema]\nraise_after = \"0s\"" +
                      "\n\n[zookeeper]\nservers = " + list(zookeeperAddresses(plan)) +
                      "\ndigest_file = " + quoted(layout.digestFile()) +
-                     "\n\n[rpc]\nlisten = " + quoted(address(self.rpcPort)) +
-                     "\n\n[http]\nlisten = " + quoted(address(self.httpPort)) + "\n\n" +
+                     "\n\n[rpc]\nlisten = " + quoted(localAddress(self.rpcPort)) +
+                     "\n\n[http]\nlisten = " + quoted(localAddress(self.httpPort)) + "\n\n" +
                      tlsToml(layout, "coordinator-" + self.id);
   for (const auto& peer : plan.coordinators) {
     text += "\n[[peers]]\nid = " + quoted(peer.id) +
-            "\naddress = " + quoted(address(peer.rpcPort)) + "\n";
+            "\naddress = " + quoted(localAddress(peer.rpcPort)) + "\n";
   }
   return text;
 }
@@ -157,10 +169,21 @@ std::string workerToml(const LocalPlan& plan, const LocalLayout& layout, size_t 
   return text;
 }
 
+std::string gatewayToml(const LocalPlan& plan, const LocalLayout& layout, size_t which) {
+  const auto& self = plan.gateways.at(which);
+  std::vector<std::string> coordinators;
+  for (const auto& one : plan.coordinators) coordinators.push_back(localAddress(one.httpPort));
+  return "# Written by `muster up`.\ncluster = " + quoted(plan.cluster.value) +
+         "\nid = " + quoted(self.id) + "\ncoordinators = " + list(coordinators) +
+         "\ndata_dir = " + quoted(layout.folderOf(self.id)) +
+         "\n\n[http]\nlisten = " + quoted(localAddress(self.httpPort)) + "\n\n" +
+         tlsToml(layout, "gateway-" + self.id);
+}
+
 std::string contextToml(const LocalPlan& plan, const LocalLayout& layout) {
   return "# Written by `muster up`; used by: export MUSTER_CONTEXT=" + layout.contextFile() +
          "\ncluster = " + quoted(plan.cluster.value) +
-         "\ncoordinators = " + list(coordinatorAddresses(plan)) +
+         "\ncoordinators = " + list(coordinatorAddresses(plan)) + gatewayLine(plan) +
          "\nca = " + quoted(layout.pki() + "/ca.crt") +
          "\ncertificate = " + quoted(layout.pki() + "/admin-admin.crt") +
          "\nkey = " + quoted(layout.pki() + "/admin-admin.key") + "\n";

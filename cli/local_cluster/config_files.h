@@ -15,6 +15,7 @@ namespace muster::cli {
 // What `local_plan` and the files come to as text. Pure.
 std::string coordinatorToml(const LocalPlan& plan, const LocalLayout& layout, size_t which);
 std::string workerToml(const LocalPlan& plan, const LocalLayout& layout, size_t which);
+std::string gatewayToml(const LocalPlan& plan, const LocalLayout& layout, size_t which);
 std::string contextToml(const LocalPlan& plan, const LocalLayout& layout);
 
 // Makes the directory of a new cluster: folders, CA and certificates, the ZooKeeper digest, every

@@ -15,6 +15,7 @@ namespace {
 using nlohmann::json;
 
 constexpr uint16_t FIRST_HTTP_PORT = 7400;
+constexpr uint16_t GATEWAY_PORT = 7402;
 constexpr Bytes PLAN_BYTES_MAX = 1_MiB;
 constexpr std::array<std::string_view, 4> ROLES = {"zookeeper", "coordinator", "worker", "gateway"};
 
@@ -88,6 +89,8 @@ Result<LocalPlan> drawPlan(const UpOptions& options, const LocalLayout& layout,
   for (uint32_t i = 1; i <= options.workers.value_or(4); ++i) {
     plan.workers.push_back("w" + std::to_string(i));
   }
+  plan.gateways.push_back(
+      {.id = "gw1", .httpPort = mayTakeFirst ? ports.preferred(GATEWAY_PORT) : ports.any()});
   plan.devices = options.devices.value_or(2);
   plan.deviceMemory = options.deviceMemory.value_or(4_GiB);
   plan.models = options.models.empty() ? std::vector<std::string>{layout.defaultModels()}
@@ -133,11 +136,16 @@ std::string toJson(const LocalPlan& plan) {
     coordinators.push_back(
         {{"id", one.id}, {"rpc_port", one.rpcPort}, {"http_port", one.httpPort}});
   }
+  json gateways = json::array();
+  for (const auto& one : plan.gateways) {
+    gateways.push_back({{"id", one.id}, {"http_port", one.httpPort}});
+  }
   json out = {{"version", 1},
               {"cluster", plan.cluster.value},
               {"zookeepers", zookeepers},
               {"coordinators", coordinators},
               {"workers", plan.workers},
+              {"gateways", gateways},
               {"devices", plan.devices},
               {"device_memory_bytes", plan.deviceMemory.count},
               {"models", plan.models},
@@ -158,6 +166,9 @@ Result<LocalPlan> parsePlan(const std::string& text) {
       plan.coordinators.push_back({one.at("id"), one.at("rpc_port"), one.at("http_port")});
     }
     plan.workers = in.at("workers").get<std::vector<std::string>>();
+    for (const auto& one : in.value("gateways", json::array())) {
+      plan.gateways.push_back({one.at("id"), one.at("http_port")});
+    }
     plan.devices = in.at("devices");
     plan.deviceMemory = {in.at("device_memory_bytes")};
     plan.models = in.at("models").get<std::vector<std::string>>();

@@ -42,11 +42,18 @@ struct LocalCoordinator {
   bool operator==(const LocalCoordinator&) const = default;
 };
 
+struct LocalGateway {
+  std::string id;  // "gw1"
+  uint16_t httpPort = 0;
+  bool operator==(const LocalGateway&) const = default;
+};
+
 struct LocalPlan {
   ClusterName cluster{"local"};
   std::vector<LocalZookeeper> zookeepers;
   std::vector<LocalCoordinator> coordinators;
-  std::vector<std::string> workers;  // "w1"
+  std::vector<std::string> workers;    // "w1"
+  std::vector<LocalGateway> gateways;  // empty in a cluster that was made without
   uint32_t devices = 2;
   Bytes deviceMemory = 4_GiB;
   std::vector<std::string> models;
@@ -55,12 +62,16 @@ struct LocalPlan {
 };
 
 inline constexpr const char* LOCAL_HOST = "127.0.0.1";
+inline std::string localAddress(uint16_t port) {
+  return std::string(LOCAL_HOST) + ":" + std::to_string(port);
+}
 
 // Who may take the documented ports, if they are free.
 enum class FirstPort : uint8_t { OURS_IF_FREE, LEAVE };
 
-// Draws a plan with free ports: 7400 for the first coordinator's HTTP if it is free, the kernel's
-// choice for the rest. Refuses INVALID_VALUE for counts that make no cluster and for unknown roles.
+// Draws a plan with free ports: 7400 for the first coordinator's HTTP and 7402 for the gateway's if
+// they are free, the kernel's choice for the rest. Refuses INVALID_VALUE for counts that make no
+// cluster and for unknown roles.
 Result<LocalPlan> drawPlan(const UpOptions& options, const LocalLayout& layout,
                            FirstPort firstPort = FirstPort::OURS_IF_FREE);
 

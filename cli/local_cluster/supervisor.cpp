@@ -51,10 +51,12 @@ class LocalSupervisor {
     co_await bootstrap();
     children_.startRole("coordinator");
     children_.startRole("worker");
+    children_.startRole("gateway");
   }
 
   Co<void> stop(bool keepRanks) {
     children_.letDie();
+    co_await children_.stopRole("gateway", PATIENCE);
     co_await children_.stopRole("worker", PATIENCE);
     if (!keepRanks) {
       for (const auto& id : plan_.workers) co_await stopRanks(id);

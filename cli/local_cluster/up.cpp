@@ -157,6 +157,7 @@ Result<Done> checkPorts(const LocalPlan& plan, const LocalLayout& layout) {
     wanted.emplace_back(one.id, one.rpcPort);
     wanted.emplace_back(one.id, one.httpPort);
   }
+  for (const auto& one : plan.gateways) wanted.emplace_back(one.id, one.httpPort);
   for (const auto& [id, port] : wanted) {
     if (running.contains(id) || isFree(port)) continue;
     std::string address = std::string(LOCAL_HOST) + ":" + std::to_string(port);
@@ -188,6 +189,10 @@ void printSummary(const LocalPlan& plan, const LocalLayout& layout, Terminal& te
                    std::to_string(plan.devices) + " CPU devices of " + toText(plan.deviceMemory));
   terminal.outLine("  http    http" + std::string("s://") + LOCAL_HOST + ":" +
                    std::to_string(plan.coordinators.front().httpPort) + "/api/v1/cluster");
+  for (const auto& one : plan.gateways) {
+    terminal.outLine("  openai  http" + std::string("://") + LOCAL_HOST + ":" +
+                     std::to_string(one.httpPort) + "/v1");
+  }
   for (const auto& root : plan.models) terminal.outLine("  models  " + root);
   terminal.outLine("  logs    " + layout.logs());
   offerContext(plan, layout, terminal, environment);

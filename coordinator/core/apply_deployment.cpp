@@ -63,13 +63,8 @@ DeploymentState& createDeployment(Change& change, const DeploymentApplied& body)
   return deployment;
 }
 
-bool differsInReplicasOnly(const DeploymentSpec& a, DeploymentSpec b) {
-  b.replicas = a.replicas;
-  return a == b;
-}
-
 void takeSpec(Change& change, DeploymentState& deployment, const DeploymentSpec& spec) {
-  bool inPlace = deployment.revision.value > 0 && differsInReplicasOnly(deployment.spec, spec);
+  bool inPlace = deployment.revision.value > 0 && haveSameRanks(deployment.spec, spec);
   deployment.spec = spec;
   deployment.revision = deployment.revision.next();
   if (!inPlace) {

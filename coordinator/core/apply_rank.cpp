@@ -2,6 +2,7 @@
 #include "coordinator/core/apply_topics.h"
 #include "coordinator/core/phase_rules.h"
 #include "coordinator/core/reservations.h"
+#include "protocol/engine_preset.h"
 
 namespace muster::coordinator {
 namespace {
@@ -50,7 +51,9 @@ void applyBody(Change& change, const RankProgressed& body) {
   ReplicaState& replica = deployment.replicas.at(body.rank.replica);
   RankState& rank = replica.current->ranks[body.rank.rank.value];
   bool failedNow = body.phase == ReplicaPhase::FAILED && rank.phase != ReplicaPhase::FAILED;
-  bool meetsElsewhere = body.rank.rank.value == 0 && rank.rendezvous != body.rendezvous;
+  bool headTells = meetingOf(replica.current->spec.engine.kind) == Meeting::HEAD;
+  bool tells = !headTells || body.rank.rank.value == 0;
+  bool meetsElsewhere = tells && rank.rendezvous != body.rendezvous;
   takeReport(change, rank, body);
   change.touch(body.rank);
   if (meetsElsewhere && !MUSTER_PLANTED_BUG(RENDEZVOUS_UNTOLD))

@@ -1,9 +1,9 @@
 #include "base/planted_bug.h"
+#include "coordinator/core/apply_advance.h"
 #include "coordinator/core/apply_topics.h"
-#include "coordinator/core/limits.h"
+#include "coordinator/core/failures.h"
 #include "coordinator/core/phase_rules.h"
 #include "coordinator/core/reservations.h"
-#include "coordinator/core/time_math.h"
 
 #include <algorithm>
 
@@ -54,40 +54,6 @@ PlacedGeneration newGeneration(const Change& change, const DeploymentState& depl
   return generation;
 }
 
-Duration retryDelay(uint32_t attempts) {
-  Duration delay = RETRY_DELAY_MIN;
-  for (uint32_t i = 1; i < attempts && delay < RETRY_DELAY_MAX; ++i) delay = delay * 2;
-  return std::min(delay, RETRY_DELAY_MAX);
-}
-
-bool failedByItself(Reason reason) {
-  return reason != Reason::NONE && reason != Reason::NODE_LOST && reason != Reason::NODE_DRAINING;
-}
-
-// The error of the rank that failed first, and which rank it was.
-std::string firstErrorOf(const PlacedGeneration& generation) {
-  const RankState* first = nullptr;
-  std::string text;
-  for (uint32_t i = 0; i < generation.ranks.size(); ++i) {
-    const RankState& rank = generation.ranks[i];
-    if (rank.phase != ReplicaPhase::FAILED || (first && first->since <= rank.since)) continue;
-    first = &rank;
-    text = rankName(generation.placement, {i}) + ": " +
-           (rank.firstError.empty() ? rank.message : rank.firstError);
-  }
-  return text;
-}
-
-void countFailure(Change& change, ReplicaState& replica, const PlacedGeneration& generation) {
-  bool wasWell =
-      generation.readyAt.nanos != 0 && elapsed(generation.readyAt, change.now) >= WELL_AFTER;
-  if (wasWell) replica.failedAttempts = 0;
-  if (replica.failedAttempts < UINT32_MAX) ++replica.failedAttempts;
-  replica.retryAt = later(change.now, retryDelay(replica.failedAttempts));
-  std::string error = firstErrorOf(generation);
-  if (!error.empty()) replica.firstError = std::move(error);
-}
-
 PhaseView<ReplicaPhase> phaseAfter(const ReplicaState& replica, const ReplicaRetired& body) {
   if (body.reason == Reason::NODE_LOST) return {ReplicaPhase::LOST, body.reason, body.message};
   if (!failedByItself(body.reason)) return {ReplicaPhase::PENDING, body.reason, body.message};
@@ -124,6 +90,7 @@ std::string retiredMessage(const ReplicaRetired& body) {
 void applyBody(Change& change, const ReplicaPlaced& body) {
   DeploymentState& deployment = change.state.deployments.at(body.deployment);
   ReplicaState& replica = deployment.replicas.at(body.replica);
+  if (replica.current) return applyAdvance(change, body);
   GenerationRef ref{body.deployment, body.replica, body.generation};
   if (!MUSTER_PLANTED_BUG(GENERATION_REUSED)) deployment.nextGeneration = body.generation.next();
   replica.current = newGeneration(change, deployment, body);
@@ -173,7 +140,7 @@ void applyBody(Change& change, const ReplicaRetired& body) {
   if (deployment.deleting || body.replica.value >= deployment.spec.replicas) {
     deployment.replicas.erase(body.replica);
   } else {
-    if (failedByItself(body.reason)) countFailure(change, replica, generation);
+    countFailure(change, replica, generation, body.reason);
     setReplicaPhase(change, deployment, body.replica, phaseAfter(replica, body));
   }
   refreshDeployment(change, deployment);

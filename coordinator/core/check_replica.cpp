@@ -1,6 +1,9 @@
+#include "coordinator/core/advance.h"
 #include "coordinator/core/check.h"
 #include "coordinator/core/limits.h"
 #include "coordinator/core/reservations.h"
+#include "protocol/engine_preset.h"
+#include "sharding/processes.h"
 
 namespace muster::coordinator {
 namespace {
@@ -9,25 +12,31 @@ std::string nameOf(DeploymentUid uid, ReplicaNumber replica) {
   return "deployment " + std::to_string(uid.value) + " replica " + std::to_string(replica.value);
 }
 
-// The replica when something may be placed for it, or why not.
-std::optional<Refusal> checkUnplaced(const State& state, DeploymentUid uid, ReplicaNumber number) {
+std::optional<Refusal> checkWanted(const State& state, DeploymentUid uid, ReplicaNumber number) {
   const DeploymentState* deployment = state.findDeployment(uid);
   const ReplicaState* replica = state.findReplica(uid, number);
   if (!replica || deployment->deleting || number.value >= deployment->spec.replicas) {
     return Refusal{RefusalCode::NOT_FOUND, nameOf(uid, number) + " is not wanted"};
   }
+  return std::nullopt;
+}
+
+std::optional<Refusal> checkUnplaced(const State& state, DeploymentUid uid, ReplicaNumber number) {
+  if (auto refusal = checkWanted(state, uid, number)) return refusal;
+  const ReplicaState* replica = state.findReplica(uid, number);
   if (!replica->current) return std::nullopt;
   return Refusal{RefusalCode::INVALID_VALUE,
                  nameOf(uid, number) + " has generation " +
                      std::to_string(replica->current->generation.value) + " already"};
 }
 
-std::optional<Refusal> checkGang(const ReplicaPlaced& body) {
+std::optional<Refusal> checkGang(const ReplicaPlaced& body, ProcessShare share) {
   uint64_t world = uint64_t{body.plan.tensor} * body.plan.pipeline;
   const auto& ranks = body.placement.ranks;
-  if (world == 0 || world > WORLD_SIZE_MAX || ranks.size() != world) {
+  uint64_t placed = sharding::shardsOf(body.placement, share);
+  if (world == 0 || world > WORLD_SIZE_MAX || placed != world) {
     return Refusal{RefusalCode::INVALID_VALUE,
-                   nameOf(body.deployment, body.replica) + ": " + std::to_string(ranks.size()) +
+                   nameOf(body.deployment, body.replica) + ": " + std::to_string(placed) +
                        " ranks are placed, the plan has " + std::to_string(world)};
   }
   for (size_t i = 0; i < ranks.size(); ++i) {
@@ -51,7 +60,7 @@ std::optional<Refusal> checkCurrent(const State& state, const GenerationRef& ref
 }  // namespace
 
 std::optional<Refusal> checkReplicaCommand(const State& state, const ReplicaPlaced& body) {
-  if (auto refusal = checkUnplaced(state, body.deployment, body.replica)) return refusal;
+  if (auto refusal = checkWanted(state, body.deployment, body.replica)) return refusal;
   const DeploymentState& deployment = state.deployments.at(body.deployment);
   if (body.generation != deployment.nextGeneration) {
     return Refusal{RefusalCode::INVALID_VALUE,
@@ -65,8 +74,10 @@ std::optional<Refusal> checkReplicaCommand(const State& state, const ReplicaPlac
                        std::to_string(body.revision.value) + ", wanted is " +
                        std::to_string(deployment.revision.value)};
   }
-  if (auto refusal = checkGang(body)) return refusal;
-  return checkPlacement(state, body.placement);
+  ProcessShare share = processShare(deployment.spec.engine.kind);
+  if (auto refusal = checkGang(body, share)) return refusal;
+  bool follows = deployment.replicas.at(body.replica).current.has_value();
+  return follows ? checkAdvance(state, body) : checkPlacement(state, body.placement);
 }
 
 std::optional<Refusal> checkReplicaCommand(const State& state, const ReplicaWaiting& body) {

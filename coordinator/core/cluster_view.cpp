@@ -37,7 +37,31 @@ void closeWhenNeeded(sharding::NodeView& view, const NodeState& node, bool avoid
     if (!node.cordon->reason.empty()) detail += ": \"" + node.cordon->reason + "\"";
     return close(view, word, detail);
   }
-  if (avoided) close(view, "health", "not attached to the new leader yet");
+  if (avoided) close(view, "health", NOT_ATTACHED);
+}
+
+sharding::NodeView viewOf(const State& state, const NodeName& name, const NodeState& node,
+                          bool avoided) {
+  sharding::NodeView out;
+  out.name = name;
+  out.rack = node.info.rack;
+  out.labels = node.info.labels;
+  closeWhenNeeded(out, node, avoided);
+  auto reserved = state.reservations.find(name);
+  for (const auto& device : node.info.devices) {
+    sharding::DeviceView& to = out.devices.emplace_back();
+    to.index = device.index;
+    to.type = device.type;
+    to.island = device.island;
+    to.memory = device.memory;
+    if (reserved == state.reservations.end()) continue;
+    auto ranks = reserved->second.find(device.index);
+    if (ranks == reserved->second.end()) continue;
+    for (const auto& [rank, promised] : ranks->second) {
+      to.uses.push_back(useOf(state, rank, promised.memory));
+    }
+  }
+  return out;
 }
 
 }  // namespace
@@ -45,40 +69,13 @@ void closeWhenNeeded(sharding::NodeView& view, const NodeState& node, bool avoid
 sharding::ClusterView clusterView(const State& state, const std::set<NodeName>& avoided) {
   sharding::ClusterView view;
   for (const auto& [name, node] : state.nodes) {
-    sharding::NodeView& out = view.nodes.emplace_back();
-    out.name = name;
-    out.rack = node.info.rack;
-    out.labels = node.info.labels;
-    closeWhenNeeded(out, node, avoided.contains(name));
-    auto reserved = state.reservations.find(name);
-    for (const auto& device : node.info.devices) {
-      sharding::DeviceView& to = out.devices.emplace_back();
-      to.index = device.index;
-      to.type = device.type;
-      to.island = device.island;
-      to.memory = device.memory;
-      if (reserved == state.reservations.end()) continue;
-      auto ranks = reserved->second.find(device.index);
-      if (ranks == reserved->second.end()) continue;
-      for (const auto& [rank, promised] : ranks->second) {
-        to.uses.push_back(useOf(state, rank, promised.memory));
-      }
-    }
+    view.nodes.push_back(viewOf(state, name, node, avoided.contains(name)));
   }
   return view;
 }
 
-void addUses(sharding::ClusterView& view, const DeploymentState& deployment, ReplicaNumber replica,
-             const Placement& placement) {
-  for (const auto& rank : placement.ranks) {
-    auto node = std::ranges::lower_bound(view.nodes, rank.node, {}, &sharding::NodeView::name);
-    if (node == view.nodes.end() || node->name != rank.node) continue;
-    for (auto& device : node->devices) {
-      if (!std::ranges::count(rank.devices, device.index)) continue;
-      device.uses.push_back(
-          {deployment.spec.tenant, deployment.spec.name, replica, rank.rank, rank.memory});
-    }
-  }
+sharding::NodeView nodeView(const State& state, const NodeName& name) {
+  return viewOf(state, name, state.nodes.at(name), false);
 }
 
 std::vector<NodeName> siblingNodes(const DeploymentState& deployment, ReplicaNumber replica) {

@@ -38,10 +38,7 @@ CommandBody completed(const State& state, CommandBody body) {
 
 bool needsNoNewPlace(const State& state, const DeploymentSpec& spec) {
   const DeploymentState* known = state.findDeployment(spec.tenant, spec.name);
-  if (!known) return spec.replicas == 0;
-  DeploymentSpec sameReplicas = known->spec;
-  sameReplicas.replicas = spec.replicas;
-  return sameReplicas == spec;
+  return known ? haveSameRanks(known->spec, spec) : spec.replicas == 0;
 }
 
 // What can never fit is refused at once; what only has to wait is taken.

@@ -3,6 +3,8 @@
 #include "coordinator/core/change.h"
 #include "coordinator/core/record.h"
 #include "coordinator/core/record_key.h"
+#include "protocol/engine_preset.h"
+#include "sharding/processes.h"
 
 #include <algorithm>
 
@@ -48,10 +50,12 @@ void checkDevices(const State& state, Violations& out) {
 void checkGang(const GenerationRef& ref, const PlacedGeneration& generation, Violations& out) {
   size_t world = size_t{generation.plan.tensor} * generation.plan.pipeline;
   const auto& ranks = generation.placement.ranks;
-  if (ranks.size() != world || generation.ranks.size() != world || world == 0) {
-    out.push_back(textOf(ref) + " has " + std::to_string(ranks.size()) + " placed and " +
-                  std::to_string(generation.ranks.size()) + " known ranks of " +
-                  std::to_string(world));
+  uint64_t placed =
+      sharding::shardsOf(generation.placement, processShare(generation.spec.engine.kind));
+  if (placed != world || generation.ranks.size() != ranks.size() || world == 0) {
+    out.push_back(textOf(ref) + " has " + std::to_string(placed) + " shards placed of " +
+                  std::to_string(world) + ", and knows " + std::to_string(generation.ranks.size()) +
+                  " of " + std::to_string(ranks.size()) + " ranks");
   }
   for (size_t i = 0; i < ranks.size(); ++i) {
     if (ranks[i].rank.value != i || ranks[i].devices.empty()) {

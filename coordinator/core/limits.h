@@ -20,6 +20,9 @@ inline constexpr Duration TAKEOVER_LEASE = LEASE + LEASE / 5;
 // How long a broken connection may be gone before the node's replicas are placed elsewhere.
 inline constexpr Duration BROKEN_GRACE = 2_s;
 
+// From here on deployments may name an engine's preset.
+inline constexpr uint32_t SCHEMA_LEVEL_PRESETS = 2;
+
 // A request may name a time this far ahead of ours: coordinators' clocks differ a little.
 inline constexpr Duration REQUEST_AHEAD_MAX = 1_min;
 

@@ -29,34 +29,53 @@ std::string progressMessage(const PlacedGeneration& generation, ReplicaPhase pha
          NOUNS[static_cast<size_t>(phase)] + "; waiting for " + names;
 }
 
-// What the lowest replica that is not as it should be has to say.
-const ReplicaState* firstTroubled(const DeploymentState& deployment, ReplicaNumber& number) {
-  for (const auto& [candidate, replica] : deployment.replicas) {
-    if (replica.reason == Reason::NONE) continue;
-    number = candidate;
-    return &replica;
-  }
-  return nullptr;
+bool servesNow(const DeploymentState& deployment, ReplicaNumber number,
+               const ReplicaState& replica) {
+  return number.value < deployment.spec.replicas && replica.phase == ReplicaPhase::READY &&
+         !isOutdated(deployment, replica);
 }
 
-DeploymentPhase mainPhase(const DeploymentState& deployment) {
+// What the phase of a deployment follows from, by one look at each replica: this is asked with
+// every replica that changes.
+struct Tally {
+  uint32_t ready = 0;
+  bool outdated = false;
+  bool placed = false;
+  bool failed = false;
+  // The lowest replica that is not as it should be; null: all are.
+  const ReplicaState* troubled = nullptr;
+  ReplicaNumber troubledNumber;
+};
+
+Tally tallyOf(const DeploymentState& deployment) {
+  Tally tally;
+  for (const auto& [number, replica] : deployment.replicas) {
+    if (servesNow(deployment, number, replica)) ++tally.ready;
+    tally.outdated |= isOutdated(deployment, replica);
+    tally.placed |= replica.current.has_value();
+    tally.failed |= replica.phase == ReplicaPhase::FAILED;
+    if (tally.troubled != nullptr || replica.reason == Reason::NONE) continue;
+    tally.troubled = &replica;
+    tally.troubledNumber = number;
+  }
+  return tally;
+}
+
+DeploymentPhase mainPhase(const DeploymentState& deployment, const Tally& tally) {
   if (deployment.deleting) return DeploymentPhase::DRAINING;
   if (deployment.spec.replicas == 0) {
     return deployment.replicas.empty() ? DeploymentPhase::STOPPED : DeploymentPhase::DRAINING;
   }
-  uint32_t ready = readyReplicas(deployment);
-  if (ready == deployment.spec.replicas) return DeploymentPhase::READY;
-  auto is = [&](auto test) { return std::ranges::any_of(deployment.replicas, test); };
-  bool outdated = is([&](const auto& entry) { return isOutdated(deployment, entry.second); });
-  bool placed = is([](const auto& entry) { return entry.second.current.has_value(); });
-  bool failed = is([](const auto& entry) { return entry.second.phase == ReplicaPhase::FAILED; });
+  if (tally.ready == deployment.spec.replicas) return DeploymentPhase::READY;
   bool wasUpdating = deployment.phase == DeploymentPhase::UPDATING;
-  if (outdated || (wasUpdating && !failed)) return DeploymentPhase::UPDATING;
+  if (tally.outdated || (wasUpdating && !tally.failed)) return DeploymentPhase::UPDATING;
   bool served = deployment.phase == DeploymentPhase::READY ||
                 deployment.phase == DeploymentPhase::DEGRADED || wasUpdating;
-  if (ready > 0) return served || failed ? DeploymentPhase::DEGRADED : DeploymentPhase::STARTING;
-  if (failed) return DeploymentPhase::FAILED;
-  return placed ? DeploymentPhase::STARTING : DeploymentPhase::PENDING;
+  if (tally.ready > 0) {
+    return served || tally.failed ? DeploymentPhase::DEGRADED : DeploymentPhase::STARTING;
+  }
+  if (tally.failed) return DeploymentPhase::FAILED;
+  return tally.placed ? DeploymentPhase::STARTING : DeploymentPhase::PENDING;
 }
 
 Severity severityOf(ReplicaPhase phase) {
@@ -106,8 +125,7 @@ PhaseView<ReplicaPhase> phaseOfRanks(const PlacedGeneration& generation) {
 
 uint32_t readyReplicas(const DeploymentState& deployment) {
   return static_cast<uint32_t>(std::ranges::count_if(deployment.replicas, [&](const auto& entry) {
-    return entry.first.value < deployment.spec.replicas &&
-           entry.second.phase == ReplicaPhase::READY && !isOutdated(deployment, entry.second);
+    return servesNow(deployment, entry.first, entry.second);
   }));
 }
 
@@ -116,19 +134,19 @@ bool isOutdated(const DeploymentState& deployment, const ReplicaState& replica) 
 }
 
 PhaseView<DeploymentPhase> phaseOfReplicas(const DeploymentState& deployment) {
-  PhaseView<DeploymentPhase> view{mainPhase(deployment), Reason::NONE, ""};
+  Tally tally = tallyOf(deployment);
+  PhaseView<DeploymentPhase> view{mainPhase(deployment, tally), Reason::NONE, ""};
   if (view.phase == DeploymentPhase::DRAINING || view.phase == DeploymentPhase::STOPPED)
     return view;
-  view.message = std::to_string(readyReplicas(deployment)) + " of " +
-                 std::to_string(deployment.spec.replicas) + " replicas ready";
+  view.message = std::to_string(tally.ready) + " of " + std::to_string(deployment.spec.replicas) +
+                 " replicas ready";
   if (view.phase == DeploymentPhase::READY) return view;
-  ReplicaNumber number;
-  if (const ReplicaState* troubled = firstTroubled(deployment, number)) {
-    view.reason = troubled->reason;
+  if (tally.troubled != nullptr) {
+    view.reason = tally.troubled->reason;
     // The first clause only: a table of nodes belongs to the replica, not into every list.
-    const std::string& message = troubled->message;
-    view.message +=
-        "; " + replicaName(deployment, number) + ": " + message.substr(0, message.find("; "));
+    const std::string& message = tally.troubled->message;
+    view.message += "; " + replicaName(deployment, tally.troubledNumber) + ": " +
+                    message.substr(0, message.find("; "));
   }
   return view;
 }

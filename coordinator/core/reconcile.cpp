@@ -20,9 +20,24 @@ const ObservedNode* Look::attached(const NodeName& node) const {
   return now < seen->second.leaseEnd ? &seen->second : nullptr;
 }
 
-// Nodes first: when one changed, what the others need is asked again once that is applied.
+GroupSecret drawSecret(Random& random) {
+  GroupSecret secret{};
+  for (size_t i = 0; i < secret.size(); i += sizeof(uint64_t)) {
+    uint64_t bits = random.next();
+    for (size_t j = 0; j < sizeof bits; ++j) secret[i + j] = static_cast<uint8_t>(bits >> (8 * j));
+  }
+  return secret;
+}
+
 Effects reconcile(const State& state, const Observed& observed, Instant now, Random& random) {
-  Look look{state, observed, now, random, {}, {}, {}};
+  ClusterIndex index;
+  return reconcile(state, observed, now, random, index);
+}
+
+// Nodes first: when one changed, what the others need is asked again once that is applied.
+Effects reconcile(const State& state, const Observed& observed, Instant now, Random& random,
+                  ClusterIndex& index) {
+  Look look{state, observed, now, random, index, {}, {}, {}, {}};
   reconcileNodes(look);
   bool nodesChanged = !look.effects.proposals.empty();
   reconcileRanks(look);

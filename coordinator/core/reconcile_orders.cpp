@@ -2,10 +2,28 @@
 //
 // The set is a function of the log up to the node's order index alone, so (token, order index)
 // names it exactly: equal stamps carry equal orders, also when another look makes them again.
+#include "coordinator/core/assignment.h"
 #include "coordinator/core/reconcile_topics.h"
+#include "protocol/engine_preset.h"
 
 namespace muster::coordinator {
 namespace {
+
+// Where the group meets; for an engine whose members say where they are, all of them once the last
+// one has, and to each of them nothing: it says so itself.
+std::string meetingPoint(const PlacedGeneration& generation, RankNumber rank) {
+  if (meetingOf(generation.spec.engine.kind) == Meeting::HEAD) {
+    return generation.ranks.front().rendezvous;
+  }
+  std::string all;
+  for (size_t i = 1; rank.value == 0 && i < generation.ranks.size(); ++i) {
+    if (generation.ranks[i].rendezvous.empty()) return "";
+    all += (all.empty() ? "" : ",") + generation.ranks[i].rendezvous;
+  }
+  return all;
+}
+
+}  // namespace
 
 Assignment assignmentOf(const RankRef& ref, const PlacedGeneration& generation) {
   const RankPlacement& placed = generation.placement.ranks[ref.rank.value];
@@ -19,10 +37,12 @@ Assignment assignmentOf(const RankRef& ref, const PlacedGeneration& generation) 
           .modelSource = generation.spec.model.source,
           .manifestDigest = generation.manifestDigest,
           .plan = generation.plan,
-          .rendezvous = generation.ranks.front().rendezvous,
+          .rendezvous = meetingPoint(generation, ref.rank),
           .secret = generation.secret,
           .timeouts = generation.spec.timeouts};
 }
+
+namespace {
 
 std::vector<Assignment> assignmentsOf(const State& state, const NodeName& node) {
   std::map<RankRef, Assignment> assignments;

@@ -1,5 +1,6 @@
 // What agents say about ranks, as far as it is news.
 #include "base/planted_bug.h"
+#include "coordinator/core/phase_rules.h"
 #include "coordinator/core/reconcile_topics.h"
 
 #include <algorithm>
@@ -16,6 +17,22 @@ bool isNews(const RankState& known, const RankReport& report) {
          known.processStartTime != report.processStartTime ||
          known.rendezvous != report.rendezvous ||
          (known.firstError.empty() && !report.firstError.empty());
+}
+
+// An agent that has come back names the processes it found before it has asked them how they are.
+// They are as we know them.
+bool isUnasked(const RankState& known, const RankReport& report) {
+  return report.phase == ReplicaPhase::PENDING && report.pid != 0 && report.pid == known.pid &&
+         report.processStartTime == known.processStartTime;
+}
+
+// A replica that was to go, is still there and is wanted again. It is what its ranks are, which
+// follows from the next word about one of them, news or not.
+bool isWantedAgain(const Look& look, const RankRef& ref, const PlacedGeneration& generation) {
+  const DeploymentState& deployment = look.state.deployments.at(ref.deployment);
+  bool isWanted = !deployment.deleting && ref.replica.value < deployment.spec.replicas;
+  return isWanted && deployment.replicas.at(ref.replica).phase == ReplicaPhase::DRAINING &&
+         phaseOfRanks(generation).phase != ReplicaPhase::DRAINING;
 }
 
 RankProgressed progressOf(const RankReport& report) {
@@ -49,7 +66,11 @@ void reconcileCurrent(Look& look, const ObservedNode& seen, const RankRef& ref,
   const RankState& known = generation.ranks[ref.rank.value];
   auto report = seen.ranks.find(ref);
   if (report != seen.ranks.end()) {
-    if (!hasEnded(known.phase) && isNews(known, report->second)) {
+    // Of a rank that has ended, all that is left to hear is that its process is gone as well.
+    bool processGone = known.pid != 0 && report->second.pid == 0;
+    bool isTold = isNews(known, report->second) || isWantedAgain(look, ref, generation);
+    bool heard = isTold && !isUnasked(known, report->second);
+    if ((!hasEnded(known.phase) || processGone) && heard) {
       RankProgressed progress = progressOf(report->second);
       progress.rank = ref;
       look.propose(std::move(progress));

@@ -1,7 +1,9 @@
 // Generations that have to end: surplus, failed, on a node given up, on a device that is gone,
-// late, or outdated.
+// late, or outdated. One that has lost a part of its ranks is followed in place where that is
+// possible.
 #include "base/planted_bug.h"
 #include "coordinator/core/phase_rules.h"
+#include "coordinator/core/reconcile_recovery.h"
 #include "coordinator/core/reconcile_topics.h"
 #include "coordinator/core/time_math.h"
 
@@ -29,34 +31,10 @@ std::optional<Cause> isSurplus(const Look&, const Candidate& c) {
                "scaled to " + std::to_string(c.deployment.spec.replicas) + " replicas"};
 }
 
-std::optional<Cause> hasFailedRank(const Look&, const Candidate& c) {
-  auto view = phaseOfRanks(c.generation);
-  if (view.phase != ReplicaPhase::FAILED) return std::nullopt;
-  return Cause{view.reason, view.message};
-}
-
-std::optional<Cause> isOnLostNode(const Look& look, const Candidate& c) {
-  for (const auto& rank : c.generation.placement.ranks) {
-    auto lost = look.givenUp.find(rank.node);
-    if (lost == look.givenUp.end()) continue;
-    return Cause{Reason::NODE_LOST, "node " + rank.node.value + ": " + lost->second};
-  }
-  return std::nullopt;
-}
-
-std::optional<Cause> isOnMissingDevice(const Look& look, const Candidate& c) {
-  for (const auto& rank : c.generation.placement.ranks) {
-    const NodeState* node = look.state.findNode(rank.node);
-    if (!node || node->describedAt < c.generation.placedIndex) continue;
-    for (DeviceIndex index : rank.devices) {
-      auto device = std::ranges::find(node->info.devices, index, &DeviceInfo::index);
-      bool fits = device != node->info.devices.end() && rank.memory <= device->memory;
-      if (fits) continue;
-      return Cause{Reason::GPU_UNHEALTHY, rank.node.value + ":" + std::to_string(index.value) +
-                                              " is gone or smaller than it was"};
-    }
-  }
-  return std::nullopt;
+std::optional<Cause> hasLostRanks(const Look& look, const Candidate& c) {
+  Loss loss = lossOf(look, c.generation);
+  if (loss.ranks.empty()) return std::nullopt;
+  return Cause{loss.reason, loss.message};
 }
 
 std::optional<Cause> isLate(const Look& look, const Candidate& c) {
@@ -69,7 +47,9 @@ std::optional<Cause> isLate(const Look& look, const Candidate& c) {
 
 // The first rule that names a cause wins.
 constexpr std::optional<Cause> (*CAUSES[])(const Look&, const Candidate&) = {
-    isSurplus, hasFailedRank, isOnLostNode, isOnMissingDevice, isLate,
+    isSurplus,
+    hasLostRanks,
+    isLate,
 };
 
 std::optional<Cause> causeOf(const Look& look, const Candidate& candidate) {
@@ -94,16 +74,26 @@ uint32_t unavailable(const Look& look, const DeploymentState& deployment) {
 // others do. There is no surge: the old generation ends before the new one is placed, so one
 // replica alone has a gap.
 void replaceOutdated(Look& look, const DeploymentState& deployment) {
+  std::optional<uint32_t> missing;  // looked up once, for each look counts all replicas
   for (const auto& [number, replica] : deployment.replicas) {
     if (!isOutdated(deployment, replica)) continue;
+    if (!missing) missing = unavailable(look, deployment);
     GenerationRef ref{deployment.uid, number, replica.current->generation};
     if (look.retiring.contains(ref)) continue;
     bool serves = replica.phase == ReplicaPhase::READY;
-    bool gap = unavailable(look, deployment) > 0 && !MUSTER_PLANTED_BUG(ROLL_ALL_AT_ONCE);
+    bool gap = *missing > 0 && !MUSTER_PLANTED_BUG(ROLL_ALL_AT_ONCE);
     if (serves && gap) continue;
+    if (serves) ++*missing;
     look.retire(ref, Reason::NONE,
                 "replaced by revision " + std::to_string(deployment.templateRevision.value));
   }
+}
+
+// True when the ranks that were lost are, or will be in a moment, replaced in place.
+bool isRecovered(Look& look, const Candidate& c) {
+  if (isSurplus(look, c)) return false;
+  Loss loss = lossOf(look, c.generation);
+  return !loss.ranks.empty() && recover(look, c.deployment, c.number, loss) != Recovery::IMPOSSIBLE;
 }
 
 }  // namespace
@@ -113,6 +103,7 @@ void reconcileRetirement(Look& look) {
     for (const auto& [number, replica] : deployment.replicas) {
       if (!replica.current) continue;
       Candidate candidate{deployment, number, replica, *replica.current};
+      if (isRecovered(look, candidate)) continue;
       if (auto cause = causeOf(look, candidate)) {
         look.retire({uid, number, replica.current->generation}, cause->reason, cause->message);
       } else if (replica.current->readyAt.nanos == 0) {

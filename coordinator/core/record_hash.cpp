@@ -14,18 +14,22 @@ Guid recordHash(std::string_view key, std::string_view value) { return hashOfRec
 
 bool updateHash(State& state, const std::string& key, const std::optional<std::string>& value) {
   auto known = state.recordHashes.find(key);
-  if (known != state.recordHashes.end()) {
-    if (value && recordHash(key, *value) == known->second) return false;
+  bool isKnown = known != state.recordHashes.end();
+  if (!value) {
+    if (!isKnown) return false;
     state.hashSum = subtractHash(state.hashSum, known->second);
     state.recordHashes.erase(known);
-  } else if (!value) {
-    return false;
+    return true;
   }
-  if (value) {
-    Guid hash = recordHash(key, *value);
+  Guid hash = recordHash(key, *value);
+  if (isKnown) {
+    if (hash == known->second) return false;
+    state.hashSum = subtractHash(state.hashSum, known->second);
+    known->second = hash;
+  } else {
     state.recordHashes.emplace(key, hash);
-    state.hashSum = addHash(state.hashSum, hash);
   }
+  state.hashSum = addHash(state.hashSum, hash);
   return true;
 }
 

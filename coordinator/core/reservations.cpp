@@ -16,13 +16,13 @@ const DeviceInfo* findDevice(const NodeInfo& node, DeviceIndex index) {
 }
 
 std::optional<Refusal> checkDevice(const State& state, const NodeState& node, DeviceIndex index,
-                                   Bytes wanted) {
+                                   Bytes wanted, Bytes given) {
   const DeviceInfo* device = findDevice(node.info, index);
   if (!device) {
     return Refusal{RefusalCode::NO_MATCHING_GPU,
                    deviceName(node.info.name, index) + " does not exist"};
   }
-  Bytes taken = reservedMemory(state, node.info.name, index);
+  Bytes taken = reservedMemory(state, node.info.name, index) - given;
   Bytes free = taken < device->memory ? device->memory - taken : Bytes{};
   if (wanted <= free) return std::nullopt;
   return Refusal{RefusalCode::WAITING_FOR_CAPACITY, deviceName(node.info.name, index) + " has " +
@@ -78,9 +78,21 @@ Bytes reservedMemory(const State& state, const NodeName& node, DeviceIndex devic
 }
 
 std::optional<Refusal> checkPlacement(const State& state, const Placement& placement) {
-  std::map<NodeName, std::map<DeviceIndex, Bytes>> wanted;
+  if (auto refusal = checkNodes(state, placement)) return refusal;
+  return checkDevices(state, placement, {});
+}
+
+std::optional<Refusal> checkNodes(const State& state, const Placement& placement) {
   for (const auto& rank : placement.ranks) {
     if (auto refusal = checkNode(state, rank.node)) return refusal;
+  }
+  return std::nullopt;
+}
+
+std::optional<Refusal> checkDevices(const State& state, const Placement& placement,
+                                    const DeviceMemory& given) {
+  DeviceMemory wanted;
+  for (const auto& rank : placement.ranks) {
     if (rank.devices.empty()) {
       return Refusal{RefusalCode::INVALID_VALUE,
                      "rank " + std::to_string(rank.rank.value) + " has no device"};
@@ -91,17 +103,21 @@ std::optional<Refusal> checkPlacement(const State& state, const Placement& place
         return Refusal{RefusalCode::INVALID_VALUE,
                        deviceName(rank.node, device) + " is named twice by one rank"};
       }
-      Bytes& sum = wanted[rank.node][device];
+      Bytes& sum = wanted[{rank.node, device}];
       if (sum.count + rank.memory.count < sum.count) {
         return Refusal{RefusalCode::INVALID_VALUE, "memory of a placement overflows"};
       }
       sum += rank.memory;
     }
   }
-  for (const auto& [name, devices] : wanted) {
-    for (const auto& [device, memory] : devices) {
-      if (auto refusal = checkDevice(state, state.nodes.at(name), device, memory)) return refusal;
+  for (const auto& [device, memory] : wanted) {
+    const NodeState* node = state.findNode(device.first);
+    if (!node) {
+      return Refusal{RefusalCode::NOT_FOUND, "node " + device.first.value + " is not registered"};
     }
+    auto back = given.find(device);
+    Bytes givenBack = back == given.end() ? Bytes{} : back->second;
+    if (auto refusal = checkDevice(state, *node, device.second, memory, givenBack)) return refusal;
   }
   return std::nullopt;
 }

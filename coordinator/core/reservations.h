@@ -4,7 +4,9 @@
 #include "base/result.h"
 #include "coordinator/core/state.h"
 
+#include <map>
 #include <optional>
+#include <utility>
 
 namespace muster::coordinator {
 
@@ -19,5 +21,12 @@ Bytes reservedMemory(const State& state, const NodeName& node, DeviceIndex devic
 // does not exist or is named twice, memory that is promised already. Nothing when it may. This is
 // invariants 4 and 7, asked before the fact.
 std::optional<Refusal> checkPlacement(const State& state, const Placement& placement);
+
+// Its two halves. `given`: what of the devices' promised memory counts as free, since it passes on
+// to this placement; at most what is promised.
+using DeviceMemory = std::map<std::pair<NodeName, DeviceIndex>, Bytes>;
+std::optional<Refusal> checkNodes(const State& state, const Placement& placement);
+std::optional<Refusal> checkDevices(const State& state, const Placement& placement,
+                                    const DeviceMemory& given);
 
 }  // namespace muster::coordinator

@@ -104,9 +104,9 @@ struct ReplicaState {
 struct DeploymentState {
   DeploymentUid uid;
   DeploymentSpec spec;
-  Revision revision;          // counts every accepted change
-  Revision templateRevision;  // of the newest change of anything but `replicas`; older generations
-                              // are replaced
+  Revision revision;  // counts every accepted change
+  // Of the newest change that is not made in place; older generations are replaced.
+  Revision templateRevision;
   Instant created;
   WallTime createdWall;
   std::string createdBy;

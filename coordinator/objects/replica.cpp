@@ -8,7 +8,10 @@ namespace muster::coordinator {
 namespace {
 
 Json planOf(const ShardPlan& plan) {
-  return {{"tp", plan.tensor}, {"pp", plan.pipeline}, {"stage_first_layer", plan.stageFirstLayer}};
+  return {{"tp", plan.tensor},
+          {"pp", plan.pipeline},
+          {"ep", plan.expert},
+          {"stage_first_layer", plan.stageFirstLayer}};
 }
 
 Json nodesOf(const Placement& placement) {

@@ -69,6 +69,16 @@ TEST_F(HttpTls, withoutACertificateThereIsNoIdentity) {
   EXPECT_NE(answer.find("peer none\n"), std::string::npos) << answer;
 }
 
+TEST_F(HttpTls, takesNewCertificatesAndKeepsTheOldOnesWhenTheyCannotBeRead) {
+  auto anna = authority_.issue(Role::VIEWER, "anna");
+  authority_.issue(Role::COORDINATOR, "co1");  // replaces the files with a new pair
+  EXPECT_TRUE(server_->reloadTls().ok());
+  EXPECT_NE(ask(&anna).find("peer viewer/anna\n"), std::string::npos);
+  std::ofstream(authority_.folder / "coordinator-co1.key") << "no key";
+  EXPECT_EQ(server_->reloadTls().refusal().code, RefusalCode::INVALID_VALUE);
+  EXPECT_NE(ask(&anna).find("peer viewer/anna\n"), std::string::npos);
+}
+
 TEST_F(HttpTls, largeBodiesPassBothWays) {
   std::string body(900'000, 'x');
   auto answer = ask(

@@ -3,6 +3,7 @@
 #include "base/co.h"
 #include "base/event_loop.h"
 #include "base/pki.h"
+#include "base/reload.h"
 #include "base/tls_transport.h"
 #include "tests/base/temporary_folder.h"
 #include "tests/base/tls_client.h"
@@ -13,6 +14,8 @@
 #include <kj/compat/tls.h>
 #include <kj/debug.h>
 
+#include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -32,6 +35,7 @@ class Authority {
     return issueCertificate(folder_.path(), request, folder_.path());
   }
   std::string caFile() const { return folder_ / "ca.crt"; }
+  const std::string& folder() const { return folder_.path(); }
 
  private:
   TemporaryFolder folder_;
@@ -51,7 +55,10 @@ class TransportTest : public testing::Test {
   }
   void serve(TlsLimits limits = {}) {
     server = transport(authority.issue(Role::COORDINATOR, "co1"), limits);
-    listener = within(server->listen("127.0.0.1:0", [this](kj::Own<Connection> connection) {
+    serveWith(*server);
+  }
+  void serveWith(Transport& transport) {
+    listener = within(transport.listen("127.0.0.1:0", [this](kj::Own<Connection> connection) {
       accepted.push_back(kj::mv(connection));
       KJ_IF_MAYBE (waiting, onAccepted) {
         (*waiting)->fulfill();
@@ -109,6 +116,43 @@ TEST_F(TransportTest, messagesOfManySegmentsArriveWhole) {
   auto read = reader->getRoot<capnp::schema::Node>().getNestedNodes();
   ASSERT_EQ(read.size(), 500u);
   for (uint i = 0; i < 500; i++) ASSERT_EQ(read[i].getName(), kj::str("name ", i));
+}
+
+TEST_F(TransportTest, readsCertificatesAgainAndKeepsItsConnections) {
+  auto files = authority.issue(Role::COORDINATOR, "co1");
+  auto reloadable = makeReloadableTransport(loop.network(), loop.timer(), CLUSTER, files);
+  auto* certificates = reloadable.get();
+  server = kj::mv(reloadable);
+  serveWith(*server);
+  auto client = transport(authority.issue(Role::WORKER, "w1"));
+  auto before = within(client->connect(listener->address(), Role::COORDINATOR));
+  authority.issue(Role::COORDINATOR, "co2");
+  for (const char* kind : {".crt", ".key"}) {
+    std::filesystem::copy_file(authority.folder() + "/coordinator-co2" + kind,
+                               authority.folder() + "/coordinator-co1" + kind,
+                               std::filesystem::copy_options::overwrite_existing);
+  }
+  certificates->reload();
+  auto after = within(client->connect(listener->address(), Role::COORDINATOR));
+  EXPECT_EQ(after->peer.name, "co2");
+  capnp::MallocMessageBuilder message;
+  message.initRoot<capnp::schema::Node>().setId(7);
+  auto sent = before->stream->writeMessage(message).eagerlyEvaluate(nullptr);
+  auto read = within(accepted[0]->stream->readMessage());
+  EXPECT_EQ(read->getRoot<capnp::schema::Node>().getId(), 7u);
+  within(kj::mv(sent));
+}
+
+TEST_F(TransportTest, keepsItsCertificatesWhenTheNewOnesCannotBeRead) {
+  auto files = authority.issue(Role::COORDINATOR, "co1");
+  auto reloadable = makeReloadableTransport(loop.network(), loop.timer(), CLUSTER, files);
+  auto* certificates = reloadable.get();
+  server = kj::mv(reloadable);
+  serveWith(*server);
+  std::ofstream(files.certificate) << "no certificate";
+  EXPECT_TRUE(kj::runCatchingExceptions([&] { certificates->reload(); }) != nullptr);
+  auto client = transport(authority.issue(Role::WORKER, "w1"));
+  EXPECT_EQ(within(client->connect(listener->address(), Role::COORDINATOR))->peer.name, "co1");
 }
 
 TEST_F(TransportTest, refusesTheSameNameOfAnotherAuthority) {

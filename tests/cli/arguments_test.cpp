@@ -85,7 +85,7 @@ TEST(Arguments, unknownWordsGetASuggestion) {
        "unknown command \"admin statsu\": did you mean \"status\"?"},
       {"second word missing",
        {"admin"},
-       "admin needs one of status, step-down, backup, restore, history"},
+       "admin needs one of status, certs, step-down, backup, restore, history"},
       {"flag",
        {"ps", "--wach"},
        "muster ps does not know the flag \"--wach\": did you mean \"--watch\"?"},

@@ -40,15 +40,16 @@ TEST_F(ContextTest, pathsAreRelativeToTheFile) {
 }
 
 TEST_F(ContextTest, aWrittenFileIsReadBackAndItsFolderCanBeMoved) {
-  ClusterContext context{
-      .cluster = {"prod"},
-      .coordinators = {"127.0.0.1:7401"},
-      .tls = {folder / "prod/pki/ca.crt", folder / "prod/me.crt", "/abs/me.key"}};
+  ClusterContext context{.cluster = {"prod"},
+                         .coordinators = {"127.0.0.1:7401"},
+                         .tls = {folder / "prod/pki/ca.crt", folder / "prod/me.crt", "/abs/me.key"},
+                         .gateway = "http://127.0.0.1:7402"};
   ASSERT_TRUE(writeContextFile(folder / "prod/context.toml", context).ok());
   std::filesystem::rename(folder / "prod", folder / "moved");
   auto read = readContextFile(folder / "moved/context.toml");
   ASSERT_TRUE(read.ok()) << read.refusal().text;
   EXPECT_EQ(read->coordinators, context.coordinators);
+  EXPECT_EQ(read->gateway, context.gateway);
   EXPECT_EQ(read->tls.ca, folder / "moved/pki/ca.crt");
   EXPECT_EQ(read->tls.certificate, folder / "moved/me.crt");
   EXPECT_EQ(read->tls.key, "/abs/me.key");

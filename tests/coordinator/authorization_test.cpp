@@ -4,6 +4,7 @@
 
 #include "protocol/coordinator.capnp.h"
 #include "protocol/peer.capnp.h"
+#include "protocol/peer_services.capnp.h"
 #include "protocol/worker.capnp.h"
 
 #include <capnp/schema.h>
@@ -24,6 +25,7 @@ std::map<std::string, capnp::InterfaceSchema> interfaces() {
           {"ClusterApi", capnp::Schema::from<schema::ClusterApi>()},
           {"Backup", capnp::Schema::from<schema::Backup>()},
           {"Peer", capnp::Schema::from<schema::Peer>()},
+          {"PeerServices", capnp::Schema::from<schema::PeerServices>()},
           {"WorkerGate", capnp::Schema::from<schema::WorkerGate>()},
           {"WorkerSession", capnp::Schema::from<schema::WorkerSession>()},
           {"Agent", capnp::Schema::from<schema::Agent>()}};
@@ -62,6 +64,8 @@ const std::map<std::string, Roles> EXPECTED = {
     {"Peer.suspects", {Role::COORDINATOR}},
     {"Peer.batches", {Role::COORDINATOR}},
     {"Peer.damaged", {Role::COORDINATOR}},
+    {"PeerServices.olderRows", {Role::COORDINATOR}},
+    {"PeerServices.actFor", {Role::COORDINATOR}},
     {"ClusterApi.plan", HUMANS},
     {"ClusterApi.apply", CHANGERS},
     {"ClusterApi.delete", CHANGERS},
@@ -87,6 +91,7 @@ const std::map<std::string, Roles> EXPECTED = {
 TEST(Authorization, knowsEveryInterfaceOfTheSchemas) {
   std::set<std::string> inFiles = interfacesInFile("coordinator.capnp");
   inFiles.merge(interfacesInFile("peer.capnp"));
+  inFiles.merge(interfacesInFile("peer_services.capnp"));
   inFiles.merge(interfacesInFile("worker.capnp"));
   std::set<std::string> known;
   for (const auto& [name, schema] : interfaces()) known.insert(name);

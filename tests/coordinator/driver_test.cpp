@@ -169,6 +169,15 @@ TEST_F(DriverTest, aLeaderThatLosesTheLogDropsWhatWasInFlight) {
   EXPECT_EQ(host.follower.state().hash(), hashOfFollower());
 }
 
+TEST_F(DriverTest, aLeaderWithNothingInFlightGivesItsStateBackWithoutLoadingIt) {
+  registeredNode("gpu01");
+  driver.end(KJ_EXCEPTION(DISCONNECTED, "handed over"));
+  host.disk.content.records.clear();  // whoever loads it finds nothing
+  host.follower.takeBack();
+  EXPECT_EQ(host.follower.position(), log.end());
+  EXPECT_EQ(host.follower.state().hash(), hashOfFollower());
+}
+
 TEST_F(DriverTest, nothingIsAppliedOnceTheLogTakesNothingMore) {
   registeredNode("gpu01");
   leadership.lose();  // and nobody has told the driver yet
@@ -197,13 +206,31 @@ TEST_F(DriverTest, aReadOfWhatIsInFlightWaitsForIt) {
   EXPECT_EQ(read.wait(scope), 1u);
 }
 
-TEST_F(DriverTest, aPausedDriverTakesNothingNew) {
+TEST_F(DriverTest, whatIsAskedWhileItPausesIsDecidedWhenItGoesOn) {
+  registeredNode("gpu01");
   driver.pause();
-  auto refused = driver.submit(cordon("gpu01", 1)).wait(scope);
+  auto answer = driver.submit(cordon("gpu01", 1));
+  EXPECT_FALSE(answer.poll(scope));
+  EXPECT_EQ(leadership.inFlight(), 0u);
+  driver.resume();
+  EXPECT_FALSE(answer.poll(scope));
+  leadership.commit();
+  EXPECT_TRUE(answer.wait(scope).ok());
+}
+
+TEST_F(DriverTest, whatIsAskedWhileItPausesIsForTheNextLeaderWhenThisOneEnds) {
+  registeredNode("gpu01");
+  driver.pause();
+  auto answer = driver.submit(cordon("gpu01", 1));
+  driver.end(KJ_EXCEPTION(DISCONNECTED, "handed over"));
+  auto refused = answer.wait(scope);
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.refusal().code, RefusalCode::NOT_LEADER);
-  driver.resume();
-  registeredNode("gpu01");
+}
+
+TEST_F(DriverTest, aPausedDriverProposesNothing) {
+  driver.pause();
+  EXPECT_FALSE(driver.propose(cordon("gpu01", 1).body, "coordinator/co1").ok());
 }
 
 TEST_F(DriverTest, aStoreThatFailsEndsTheLeadershipAndAnswersNobody) {

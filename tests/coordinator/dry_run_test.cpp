@@ -1,5 +1,6 @@
 // Plans: what a change would do, which plan may still be carried out, and what it looks like.
 #include "coordinator/api_changes.h"
+#include "coordinator/core/limits.h"
 #include "coordinator/plan_object.h"
 #include "tests/coordinator/core/core_cluster.h"
 
@@ -72,7 +73,7 @@ TEST_F(Plans, aChangeIsRehearsedReplicaByReplicaToItsEnd) {
     ASSERT_TRUE(replica.current) << number.value;
     EXPECT_EQ(replica.current->revision, Revision{2});
   }
-  Json plan = planObject(planOf(*planned, {changed}), *planned, cluster.now);
+  Json plan = planObject(planOf(*planned, {changed}), *planned, cluster.now, ShowCommands::NO);
   EXPECT_EQ(plan["deployments"][0]["action"], "change");
   EXPECT_EQ(plan["deployments"][0]["changes"][0]["path"], "engine.args.x");
   EXPECT_EQ(plan["deployments"][0]["disruption"],
@@ -87,13 +88,40 @@ TEST_F(Plans, whatDoesNotFitNowIsShownWaitingAndWhatNeverFitsIsRefused) {
   DeploymentSpec late = spec("late").get();
   auto planned = run({late});
   ASSERT_TRUE(planned.ok());
-  Json row = planObject(planOf(*planned, {late}), *planned, cluster.now)["deployments"][0];
+  Json row = planObject(planOf(*planned, {late}), *planned, cluster.now,
+                        ShowCommands::NO)["deployments"][0];
   EXPECT_TRUE(row["placement"].empty());
   EXPECT_EQ(row["waiting"]["reason"], "WaitingForCapacity");
   EXPECT_EQ(row["waiting"]["verdicts"][0]["node"], "w1");
   auto never = run({spec("huge").memoryMin(900_GiB).get()});
   ASSERT_FALSE(never.ok());
   EXPECT_EQ(refusalInfo(never.refusal().code).exitCode, 8);
+}
+
+TEST_F(Plans, showWhatEachRankWillBeStartedWithWhenAsked) {
+  addNodes(2);
+  cluster.applyRaw(SchemaLevelRaised{SCHEMA_LEVEL_PRESETS, {{"co1"}}});
+  DeploymentSpec chat = spec("chat").preset(EngineKind::VLLM).cut(2, 2).get();
+  auto planned = run({chat});
+  ASSERT_TRUE(planned.ok()) << planned.refusal().text;
+  KeptPlan plan = planOf(*planned, {chat});
+  Json quiet = planObject(plan, *planned, cluster.now, ShowCommands::NO)["deployments"][0];
+  EXPECT_FALSE(quiet.contains("commands"));
+  Json row = planObject(plan, *planned, cluster.now, ShowCommands::YES)["deployments"][0];
+  ASSERT_EQ(row["commands"].size(), 2u) << row.dump();
+  Json head = row["commands"][0];
+  Json other = row["commands"][1];
+  EXPECT_EQ(head["node"], "w1");
+  EXPECT_EQ(other["node"], "w2");
+  EXPECT_EQ(head["env"]["CUDA_VISIBLE_DEVICES"], "0,1");
+  auto has = [](const Json& command, const std::string& word) {
+    return std::ranges::count(command["argv"], Json(word)) == 1;
+  };
+  EXPECT_TRUE(has(head, "/models/chat"));
+  EXPECT_TRUE(has(head, "$MUSTER_PORT"));
+  EXPECT_FALSE(has(head, "--headless"));
+  EXPECT_TRUE(has(other, "$PORT_OF_RANK_0"));
+  EXPECT_TRUE(has(other, "--headless"));
 }
 
 TEST_F(Plans, holdWhileWhatTheyRestOnIsUnchanged) {

@@ -161,13 +161,20 @@ TEST_F(HttpApiTest, refusesInProblemJson) {
   };
   const Case cases[] = {
       {"/api/v1/node", "GET", {}, 404, "did you mean \"/api/v1/nodes\"?"},
-      {"/api/v1/nodes", "POST", {}, 405, "read with GET"},
+      {"/api/v1/nodes", "POST", {}, 405, "/api/v1/nodes takes GET, not POST"},
+      {"/api/v1/apply", "GET", {}, 405, "/api/v1/apply takes POST, not GET"},
+      {"/api/v1/aply", "POST", {}, 404, "did you mean \"/api/v1/apply\"?"},
+      {"/api/v1/plan", "POST", {{"dry_run", "true"}}, 400, "no parameter \"dry_run\""},
+      {"/api/v1/apply", "POST", {{"dry_run", "yes"}}, 400, "dry_run is \"yes\""},
+      {"/api/v1/nodes", "GET", {{"consistent", "1"}}, 400, "consistent is \"1\""},
       {"/api/v1/nodes", "GET", {{"limt", "3"}}, 400, "did you mean \"limit\"?"},
       {"/api/v1/nodes", "GET", {{"tenant", "a"}}, 400, "no parameter \"tenant\""},
       {"/api/v1/nodes", "GET", {{"limit", "0"}}, 400, "limit is \"0\""},
       {"/api/v1/nodes", "GET", {{"limit", "9e9"}}, 400, "limit is \"9e9\""},
       {"/api/v1/deployments", "GET", {{"cursor", "x"}}, 400, "cursor is \"x\""},
       {"/api/v1/cluster", "GET", {{"x", "1"}}, 400, "no parameter \"x\""},
+      {"/api/v1/watch", "GET", {{"kinds", "routes"}}, 400, "did you mean \"route\"?"},
+      {"/api/v1/watch", "GET", {{"kind", "route"}}, 400, "did you mean \"kinds\"?"},
   };
   for (const Case& c : cases) {
     SCOPED_TRACE(std::string(c.method) + " " + c.path);
@@ -179,6 +186,67 @@ TEST_F(HttpApiTest, refusesInProblemJson) {
     EXPECT_EQ(problem["request_id"], "r1");
   }
   EXPECT_EQ(ask("/api/v1/nodes", Role::VIEWER, "POST").headers["Allow"], "GET");
+}
+
+TEST_F(HttpApiTest, withoutALeaderChangesAndConsistentReadsAreToldToComeBack) {
+  struct Case {
+    const char* method;
+    const char* path;
+    std::map<std::string, std::string> query;
+  };
+  const Case cases[] = {
+      {"POST", "/api/v1/plan", {}},
+      {"POST", "/api/v1/apply", {{"dry_run", "true"}}},
+      {"DELETE", "/api/v1/deployments/default/chat", {}},
+      {"POST", "/api/v1/deployments/default/chat/scale", {}},
+      {"POST", "/api/v1/nodes/gpu01/cordon", {}},
+      {"POST", "/api/v1/nodes/gpu01/uncordon", {}},
+      {"POST", "/api/v1/nodes/gpu01/drain", {}},
+      {"GET", "/api/v1/nodes", {{"consistent", "true"}}},
+      {"GET", "/api/v1/cluster", {{"consistent", "true"}}},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.path);
+    auto response = ask(c.path, Role::ADMIN, c.method, c.query);
+    EXPECT_EQ(response.status, 503);
+    EXPECT_EQ(response.headers["Retry-After"], "1");
+    EXPECT_EQ(response.contentType, "application/problem+json");
+    Json problem = jsonOf(response);
+    EXPECT_EQ(problem["retryable"], true);
+    EXPECT_TRUE(std::string(problem["code"]).starts_with("E07")) << problem["code"];
+  }
+}
+
+TEST_F(HttpApiTest, gatewaysAndViewersWatchAndOthersDoNot) {
+  for (Role role : {Role::GATEWAY, Role::VIEWER, Role::ADMIN}) {
+    EXPECT_EQ(ask("/api/v1/watch", role).status, 200) << static_cast<int>(role);
+  }
+  EXPECT_EQ(ask("/api/v1/watch", std::nullopt).status, 401);
+  EXPECT_EQ(ask("/api/v1/watch", Role::WORKER).status, 403);
+}
+
+TEST_F(HttpApiTest, aWatcherHearsASnapshotFirst) {
+  auto answer = ask("/api/v1/watch", Role::GATEWAY, "GET", {{"kinds", "route,node"}});
+  EXPECT_EQ(answer.contentType, "text/event-stream");
+  ASSERT_NE(answer.stream, nullptr);
+  auto event = answer.stream->next().wait(loop.waitScope());
+  ASSERT_TRUE(event.has_value());
+  EXPECT_THAT(*event, ::testing::StartsWith("id: 1-00000000000000050000000000000006/0\n"
+                                            "event: snapshot\ndata: {\"version\":1,"));
+  EXPECT_TRUE(event->ends_with("\"items\":[]}\n\n")) << *event;
+}
+
+TEST_F(HttpApiTest, aWatcherThatHasSeenAllHearsOnlyThatItIsThere) {
+  HttpRequest request;
+  request.method = "GET";
+  request.path = "/api/v1/watch";
+  request.peerIdentity = PeerIdentity{Role::GATEWAY, "gw1"};
+  request.headers["last-event-id"] = "1-00000000000000050000000000000006/0";
+  auto answer = http.handle(request).wait(loop.waitScope());
+  ASSERT_NE(answer.stream, nullptr);
+  EXPECT_THAT(*answer.stream->next().wait(loop.waitScope()), ::testing::StartsWith(": resumed at"));
+  request.headers["last-event-id"] = "yesterday";
+  EXPECT_EQ(http.handle(request).wait(loop.waitScope()).status, 400);
 }
 
 // Every line is a comment or `name{labels} number`; families are named once.

@@ -124,5 +124,31 @@ TEST(ClusterClock, neverGoesBack) {
   EXPECT_EQ(cluster.now(), after(11_s));
 }
 
+NodeState inPhase(NodePhase phase, Instant since) {
+  NodeState node;
+  node.reachability = phase;
+  node.since = since;
+  return node;
+}
+
+TEST(ReadyNodes, areReadyOnceTheirReturnIsCommitted) {
+  ReadyBook book;
+  NodeState away = inPhase(NodePhase::UNREACHABLE, after(1_s));
+  NodeState back = inPhase(NodePhase::READY, after(2_s));
+  EXPECT_FALSE(book.isReady(NODE, nullptr, LogIndex{9}, LogIndex{9}));
+  EXPECT_FALSE(book.isReady(NODE, &away, LogIndex{10}, LogIndex{10}));
+  EXPECT_FALSE(book.isReady(NODE, &back, LogIndex{12}, LogIndex{11}));
+  EXPECT_TRUE(book.isReady(NODE, &back, LogIndex{20}, LogIndex{12}));
+}
+
+TEST(ReadyNodes, areNotReadyByAnEarlierStayWhenNobodyAskedInBetween) {
+  ReadyBook book;
+  NodeState before = inPhase(NodePhase::READY, after(1_s));
+  NodeState back = inPhase(NodePhase::READY, after(5_s));  // gone since, and its return in flight
+  EXPECT_TRUE(book.isReady(NODE, &before, LogIndex{10}, LogIndex{10}));
+  EXPECT_FALSE(book.isReady(NODE, &back, LogIndex{30}, LogIndex{28}));
+  EXPECT_TRUE(book.isReady(NODE, &back, LogIndex{31}, LogIndex{30}));
+}
+
 }  // namespace
 }  // namespace muster::coordinator

@@ -14,7 +14,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-constexpr uint32_t OURS = 1;  // level of this binary; the tests below would say so if it rose
+constexpr uint32_t OURS = 2;  // level of this binary; the tests below would say so if it rose
 const HistoryId HISTORY{1, {11, 12}};
 
 CoordinatorView reporting(const char* id, uint32_t level) {
@@ -53,14 +53,13 @@ TEST(SchemaAgreement, raisesToWhatAllConfiguredCoordinatorsUnderstand) {
   auto all = [](uint32_t a, uint32_t b, uint32_t c) {
     return std::vector{reporting("co1", a), reporting("co2", b), reporting("co3", c)};
   };
-  // The state is below our level only before level 1, so level 0 stands for an older cluster.
   const AgreementCase CASES[] = {
-      {"all understand it", 0, all(1, 1, 1), 1},
-      {"some understand more than we do", 0, all(1, 2, 2), 1},
+      {"all understand it", 1, all(2, 2, 2), 2},
+      {"some understand more than we do", 1, all(2, 3, 3), 2},
       {"nobody understands more than the state has", 1, all(1, 1, 1), std::nullopt},
-      {"others understand more, we do not", 1, all(2, 2, 2), std::nullopt},
-      {"one cannot be asked", 0, all(1, 0, 1), std::nullopt},
-      {"nobody is configured", 0, {}, std::nullopt},
+      {"others understand more, we do not", 2, all(3, 3, 3), std::nullopt},
+      {"one cannot be asked", 1, all(2, 0, 2), std::nullopt},
+      {"nobody is configured", 1, {}, std::nullopt},
   };
   ASSERT_EQ(schemaLevelUnderstood(), OURS);
   for (const auto& c : CASES) {
@@ -114,8 +113,8 @@ TEST(SchemaLevel, aStateAboveOurLevelIsNotRead) {
   // What stands in such records is not ours to judge; the level is looked at before them.
   records.insert(records.begin(), {"deployment/of another form", "12345678"});
   EXPECT_THAT(stopsWith([&] { (void)loadState(records); }),
-              AllOf(HasSubstr("E0712 the stored state is of schema level 2"),
-                    HasSubstr("understands levels up to 1")));
+              AllOf(HasSubstr("E0712 the stored state is of schema level 3"),
+                    HasSubstr("understands levels up to 2")));
 }
 
 TEST(SchemaLevel, aFollowerStopsAtTheRaiseAndStoresNothingOfIt) {

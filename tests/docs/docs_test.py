@@ -15,7 +15,7 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-FOLDERS = r"(?:\.ci|base|bench|cli|coordinator|docs|failover|protocol|sharding|tests|tools|worker)"
+FOLDERS = r"(?:\.ci|base|bench|cli|coordinator|docs|failover|gateway|protocol|sharding|tests|tools|worker)"
 FENCE = re.compile(r"(?:^<!-- (?P<mark>[^\n]*?) -->\n)?^```(?P<kind>\w*)\n(?P<body>.*?)^```$", re.M | re.S)
 GLOBAL_FLAGS = {"--help"}
 DEADLINE_SECONDS = 30
@@ -90,7 +90,7 @@ def checkFailureModes(findings):
         findings.add(page, "has no rows")
     for row in rows:
         cells = [cell.strip() for cell in row.strip("|").split("|")]
-        tests = re.findall(r"`(\w+/\w+)(?:: (\w+))?`", cells[-1])
+        tests = re.findall(r"`(\w+(?:/\w+)+)(?:: (\w+))?`", cells[-1])
         if len(cells) != 6 or not tests:
             findings.add(page, f"a row has {len(cells)} cells (6 wanted) and {len(tests)} tests: {row}")
         kinds = (ROOT / "tests/nemesis/faults.py").read_text()

@@ -312,7 +312,8 @@ TEST_F(AppendTest, anIdleLeaderGoesOnCheckingItsEpoch) {
     SteadyTime before = co1.leadership->lastCommittedCheckSent();
     ASSERT_TRUE(patience.until([&] { return co1.leadership->lastCommittedCheckSent() > before; },
                                5 * kj::SECONDS));
-    EXPECT_LE(co1.leadership->lastCommittedCheckSent(), clock.steadyNow());
+    EXPECT_LE(co1.leadership->lastCommittedCheckSent(), co1.leadership->lastCheckCommitted());
+    EXPECT_LE(co1.leadership->lastCheckCommitted(), clock.steadyNow());
   }
   EXPECT_THAT(wholeLog(), SizeIs(0));  // checks leave nothing behind
 }
@@ -323,9 +324,24 @@ TEST_F(AppendTest, theBaseOfLeasesDoesNotAdvanceWithoutACommittedCheck) {
   co1.session->fate = [](const std::vector<Op>&) { return Fate::LOSE_REQUEST; };
   size_t asked = co1.session->asked.size();
   SteadyTime base = co1.leadership->lastCommittedCheckSent();
+  SteadyTime committed = co1.leadership->lastCheckCommitted();
   (void)append("unknown");
   ASSERT_TRUE(patience.until([&] { return co1.session->asked.size() >= asked + 5; }));
   EXPECT_EQ(co1.leadership->lastCommittedCheckSent(), base);
+  EXPECT_EQ(co1.leadership->lastCheckCommitted(), committed);
+}
+
+// It was sent before everything stood still, and is no sign that this leader is cut off.
+TEST_F(AppendTest, aCheckThatWasStuckIsAsNewAsItsAnswer) {
+  standAndLead(co1);
+  co1.session->fate = once(Fate::HOLD_ANSWER, isCheckOnly);
+  auto checked = co1.leadership->barrier();
+  ASSERT_TRUE(patience.until([&] { return co1.session->holdsAnswers(); }));
+  SteadyTime released = clock.steadyNow();
+  co1.session->releaseAnswers();
+  patience.await(kj::mv(checked));
+  EXPECT_LT(co1.leadership->lastCommittedCheckSent(), released);
+  EXPECT_GE(co1.leadership->lastCheckCommitted(), released);
 }
 
 }  // namespace

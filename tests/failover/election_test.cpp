@@ -336,14 +336,17 @@ class HandOverTest : public ElectionTest {
   }
   ~HandOverTest() noexcept override {}
 
+  static void mayNotPause() { ADD_FAILURE() << "there is nobody to pause for"; }
+
   TestCoordinator co1, co2, co3;
   std::unique_ptr<Campaign> campaign2, campaign3;
 };
 
 TEST_F(HandOverTest, theNamedSuccessorLeadsAndWhatWasAppendedBeforeIsCommitted) {
   auto before = co1.leadership->append("before").committed;
-  auto handed = co1.leadership->handOver(CoordinatorId{"co3"});
-  auto after = co1.leadership->append("after").committed;
+  kj::Promise<void> after = kj::NEVER_DONE;
+  auto handed = co1.leadership->handOver(
+      CoordinatorId{"co3"}, [&] { after = co1.leadership->append("after").committed; });
   patience.await(kj::mv(before));
   EXPECT_TRUE(patience.await(kj::mv(handed)));
   EXPECT_THAT(describeFailure([&] { patience.await(kj::mv(after)); }), HasSubstr("DISCONNECTED"));
@@ -357,13 +360,44 @@ TEST_F(HandOverTest, theNamedSuccessorLeadsAndWhatWasAppendedBeforeIsCommitted) 
   EXPECT_FALSE(campaign2->won);
 }
 
+// Its reads stand behind the look that finds the epoch handed to it.
+TEST_F(HandOverTest, whatTheSuccessorReadsMeanwhileIsOfItsOwnEpoch) {
+  kj::Promise<GetResult> read = nullptr;
+  co2.contender->onMayBeElected([&] { read = co2.session->get(paths.epoch()); });
+  EXPECT_TRUE(patience.await(co1.leadership->handOver(CoordinatorId{"co2"}, [] {})));
+  ASSERT_TRUE(patience.until([&] { return campaign2->won.has_value(); }));
+  GetResult got = patience.await(kj::mv(read));
+  EXPECT_EQ(decodeEpoch(got.data, got.stat.version), campaign2->won->view);
+}
+
+TEST_F(ElectionTest, whatIsReadBehindATakeoverIsOfItsOwnEpoch) {
+  auto co1 = coordinator("co1");
+  kj::Promise<GetResult> read = nullptr;
+  co1.contender->onMayBeElected([&] { read = co1.session->get(paths.epoch()); });
+  auto won = patience.await(co1.contender->campaign());
+  GetResult got = patience.await(kj::mv(read));
+  EXPECT_EQ(decodeEpoch(got.data, got.stat.version), won.view);
+}
+
 TEST_F(HandOverTest, withoutANameTheNextInLineLeads) {
-  EXPECT_TRUE(patience.await(co1.leadership->handOver(CoordinatorId{})));
+  EXPECT_TRUE(patience.await(co1.leadership->handOver(CoordinatorId{}, [] {})));
   ASSERT_TRUE(patience.until([&] { return campaign2->won.has_value(); }));
 }
 
+// Looking for the successor costs several round trips.
+TEST_F(HandOverTest, whatIsAppendedWhileTheSuccessorIsLookedForIsCommitted) {
+  bool pausing = false;
+  auto handed = co1.leadership->handOver(CoordinatorId{"co2"}, [&] { pausing = true; });
+  auto meanwhile = co1.leadership->append("meanwhile").committed;
+  EXPECT_FALSE(pausing);
+  patience.await(kj::mv(meanwhile));
+  EXPECT_TRUE(patience.await(kj::mv(handed)));
+  EXPECT_TRUE(pausing);
+  EXPECT_THAT(wholeLog(), ElementsAre("meanwhile"));
+}
+
 TEST_F(HandOverTest, withoutSuchACandidateTheLeadershipGoesOn) {
-  auto waiting = co1.leadership->handOver(CoordinatorId{"co7"});
+  auto waiting = co1.leadership->handOver(CoordinatorId{"co7"}, mayNotPause);
   auto meanwhile = co1.leadership->append("meanwhile").committed;
   EXPECT_FALSE(patience.await(kj::mv(waiting)));
   patience.await(kj::mv(meanwhile));
@@ -373,21 +407,21 @@ TEST_F(HandOverTest, withoutSuchACandidateTheLeadershipGoesOn) {
 
 TEST_F(HandOverTest, aLostAnswerIsResolvedByTheEpoch) {
   co1.session->fate = once(Fate::LOSE_ANSWER, isTakeover);
-  EXPECT_TRUE(patience.await(co1.leadership->handOver(CoordinatorId{"co2"})));
+  EXPECT_TRUE(patience.await(co1.leadership->handOver(CoordinatorId{"co2"}, [] {})));
   ASSERT_TRUE(patience.until([&] { return campaign2->won.has_value(); }));
   EXPECT_EQ(epoch().epoch, Epoch{2});
 }
 
 TEST_F(HandOverTest, aLostRequestIsSentAgain) {
   co1.session->fate = once(Fate::LOSE_REQUEST, isTakeover, 2);
-  EXPECT_TRUE(patience.await(co1.leadership->handOver(CoordinatorId{"co2"})));
+  EXPECT_TRUE(patience.await(co1.leadership->handOver(CoordinatorId{"co2"}, [] {})));
   EXPECT_EQ(epoch().epoch, Epoch{2});
 }
 
 TEST_F(HandOverTest, anUnansweredAppendIsResolvedFirst) {
   co1.session->fate = once(Fate::LOSE_ANSWER, isAppend);
   auto appended = co1.leadership->append("one").committed;
-  EXPECT_TRUE(patience.await(co1.leadership->handOver(CoordinatorId{"co2"})));
+  EXPECT_TRUE(patience.await(co1.leadership->handOver(CoordinatorId{"co2"}, [] {})));
   patience.await(kj::mv(appended));
   EXPECT_THAT(wholeLog(), ElementsAre("one"));
 }
@@ -398,7 +432,7 @@ TEST_F(HandOverTest, aFencedLeaderCannotHandOver) {
   auto data = patience.await(session->get(paths.epoch())).data;
   patience.await(session->multi({setOp(paths.epoch(), data, ANY_VERSION)}));
   co1.session->readsHang = false;
-  EXPECT_FALSE(patience.await(co1.leadership->handOver(CoordinatorId{"co2"})));
+  EXPECT_FALSE(patience.await(co1.leadership->handOver(CoordinatorId{"co2"}, [] {})));
   EXPECT_EQ(patience.await(co1.leadership->ended()).why, LeadershipEnd::FENCED);
 }
 

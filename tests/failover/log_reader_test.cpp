@@ -141,6 +141,57 @@ TEST_F(LogReaderTest, aPositionThatIsGoneIsALostSuffix) {
               HasSubstr("LOST_SUFFIX"));
 }
 
+// ---- a new leader, whose reads were sent right behind its takeover
+
+class EndReadsTest : public LogReaderTest {
+ protected:
+  EndReadsTest() : lossy(connect(options(4_s))) {
+    write("one");
+    patience.await(lossy.get(paths.epoch()));
+  }
+  ~EndReadsTest() noexcept override {}
+
+  kj::Own<LogReader> readerAtEnd() { return kj::heap<LogReader>(lossy, paths, history, end); }
+
+  LossySession lossy;
+};
+
+TEST_F(EndReadsTest, proveItsPlaceAndTheEndWithoutAnotherRoundTrip) {
+  auto sent = readEnd(lossy, paths, end);
+  lossy.readsHang = true;
+  auto log = readerAtEnd();
+  patience.await(log->verifyOnceElected(kj::mv(sent)));
+  EXPECT_TRUE(patience.await(log->next()) == nullptr);
+}
+
+TEST_F(EndReadsTest, findWhatTheOldLeaderWroteLast) {
+  LogPosition before = end;
+  write("two");
+  write("three");
+  auto log = kj::heap<LogReader>(lossy, paths, history, before);
+  patience.await(log->verifyOnceElected(readEnd(lossy, paths, before)));
+  EXPECT_EQ(readAll(*log), "no failure");
+  EXPECT_EQ(log->position(), end);
+}
+
+TEST_F(EndReadsTest, ofAnotherPlaceAreNotUsed) {
+  auto sent = readEnd(lossy, paths, end);
+  write("two");
+  auto log = readerAtEnd();
+  patience.await(log->verifyOnceElected(kj::mv(sent)));
+  EXPECT_TRUE(patience.await(log->next()) == nullptr);
+}
+
+TEST_F(EndReadsTest, findALostSuffix) {
+  write("two");
+  patience.await(session->multi({removeOp(paths.batch(BatchNumber{2}))}));
+  put(BatchNumber{2}, "other bytes");
+  auto log = readerAtEnd();
+  auto sent = readEnd(lossy, paths, end);
+  EXPECT_THAT(describeFailure([&] { patience.await(log->verifyOnceElected(kj::mv(sent))); }),
+              HasSubstr("LOST_SUFFIX"));
+}
+
 TEST_F(LogReaderTest, anotherHistoryInTheEpochIsAFault) {
   auto log = reader();
   patience.await(log->verifyPosition());

@@ -22,6 +22,7 @@ class LossySession final : public CoordinationSession {
     DELAY,         // the caller is told CONNECTION_LOSS now, it happens when the test calls
                    // deliverDelayed()
     HANG,          // neither happens nor is answered
+    HOLD_ANSWER,   // it happens, the caller is told when the test calls releaseAnswers()
   };
 
   explicit LossySession(kj::Own<CoordinationSession> real) : real_(kj::mv(real)) {}
@@ -41,6 +42,11 @@ class LossySession final : public CoordinationSession {
     return kj::joinPromises(all.releaseAsArray());
   }
 
+  bool holdsAnswers() const { return !held_.empty(); }
+  void releaseAnswers() {
+    for (auto& answer : std::exchange(held_, {})) answer->fulfill();
+  }
+
   kj::Promise<MultiResult> multi(std::vector<Op> ops) override {
     asked.push_back(ops);
     switch (fate ? fate(ops) : Fate::PASS) {
@@ -55,6 +61,8 @@ class LossySession final : public CoordinationSession {
         return lost();
       case Fate::HANG:
         return kj::NEVER_DONE;
+      case Fate::HOLD_ANSWER:
+        return held(real_->multi(std::move(ops)));
     }
     KJ_UNREACHABLE;
   }
@@ -92,8 +100,17 @@ class LossySession final : public CoordinationSession {
     return result;
   }
 
+  kj::Promise<MultiResult> held(kj::Promise<MultiResult> real) {
+    auto released = kj::newPromiseAndFulfiller<void>();
+    held_.push_back(kj::mv(released.fulfiller));
+    return real.then([released = kj::mv(released.promise)](MultiResult&& result) mutable {
+      return released.then([result = kj::mv(result)]() mutable { return kj::mv(result); });
+    });
+  }
+
   kj::Own<CoordinationSession> real_;
   std::vector<std::vector<Op>> delayed_;
+  std::vector<kj::Own<kj::PromiseFulfiller<void>>> held_;
 };
 
 // Fates for the first multis that match, then PASS.

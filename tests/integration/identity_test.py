@@ -91,14 +91,17 @@ def test_noPortAnswersWithoutACertificate():
         cluster.apply(deployment("sample", makeSmallModel(cluster.models)), "--wait")
         file = cluster.file()["processes"]
         rpc = {int(one["addresses"]["rpc"].rsplit(":", 1)[1]) for one in file if "rpc" in one["addresses"]}
+        # HTTP says who may see what by its status; a gateway's port is for clients without certificates.
         http = {int(one["addresses"]["http"].rsplit(":", 1)[1]) for one in file if "http" in one["addresses"]}
+        endpoints = {int(one["message"].rsplit(":", 1)[1]) for one in cluster.ranks("sample") if "answers at" in one["message"]}
+        checkEqual(len(endpoints), 1, "ranks that answer requests")
         client = {int(one["addresses"]["client"].rsplit(":", 1)[1]) for one in file if "client" in one["addresses"]}
         ports = listeningPorts(processesOf(cluster.dir))
         check(rpc <= ports.keys(), f"RPC ports {rpc}, but only {ports} listen")
         java = {port for port, pid in ports.items() if commandLine(pid).find("zookeeper") >= 0}
         checkEqual(java - client, set(), "ports of ZooKeeper beside the clients'")
         members = strangers(cluster)
-        for port in ports.keys() - client - http:
+        for port in ports.keys() - client - http - endpoints:
             for who, context in members.items():
                 answer = answerOf(port, context, BOOTSTRAP)
                 check(not answer or alert(answer), f"{commandLine(ports[port])} answers {who} on {port}: {answer}")

@@ -13,6 +13,7 @@ from sample import deployment, makeSmallModel
 from waiting import waitFor
 from zookeeper import ZooKeeper
 
+COORDINATORS = ("co1", "co2", "co3")
 LOST = 7  # batches taken off the end of the log
 OLD_BATCHES = 1100  # more than coordinators keep the bytes of
 
@@ -130,6 +131,33 @@ def test_aStandbyWhoseStateDiffersMakesItAnew():
         checkWhole(cluster, pids, answers)
 
 
+def test_aLeaderWhoseStateDiffersIsReplacedAndMakesItAnew():
+    with LocalCluster() as cluster:
+        model, pids = deploy(cluster)
+        answers = write(cluster, model, "before", 40)
+        status = cluster.awaitOneIndex()
+        wrong = next(one["id"] for one in status["coordinators"] if one["stage"] == "standby")
+        plantDivergence(cluster, wrong, "admin/")  # who made a deployment: nobody sets it right by chance
+
+        def leads():
+            cluster.cli("admin", "step-down", "--to", wrong)
+            return cluster.status()["leader"]["id"] == wrong
+
+        # Nothing is written until it leads, so nothing tells it that its state is wrong. Its peers may still take it
+        # for gone and follow another at first.
+        cluster.waitFor("it leads", leads)
+        client = LoadClient(cluster, "after", model)
+        cluster.waitFor("the others say that it is wrong", lambda: any(
+            "leader_diverged" in cluster.logOf(id) for id in COORDINATORS if id != wrong))
+        cluster.waitFor("it hands over", lambda: "has another state than this leader" in cluster.logOf(wrong))
+        cluster.waitFor("it drops its state", lambda: "dropped the state" in cluster.logOf(wrong))
+        cluster.waitFor("another leads", lambda: cluster.status()["leader"]["id"] not in ("", wrong))
+        # The next leader's hash, behind some more changes, ends the alarms.
+        cluster.waitFor("no alarm is left", lambda: not any(alarmsOf(cluster).values()))
+        answers += client.end()
+        checkWhole(cluster, pids, answers)
+
+
 def supervisorPid(cluster):
     with open(f"/proc/{cluster.pid('co1')}/stat") as file:
         return int(file.read().rsplit(")", 1)[1].split()[1])
@@ -154,11 +182,11 @@ def killAndWait(cluster, id):
     waitFor(f"{id} is dead", lambda: state(pid) in ("Z", None))
 
 
-def plantDivergence(cluster, id):
+def plantDivergence(cluster, id, *text):
     """Changes one record in a stopped coordinator's store."""
     with Paused(cluster):
         killAndWait(cluster, id)
-        subprocess.run([os.path.join(TEST_BIN, "muster-spoil-store"), os.path.join(cluster.dir, id, "store")],
+        subprocess.run([os.path.join(TEST_BIN, "muster-spoil-store"), os.path.join(cluster.dir, id, "store"), *text],
                        check=True)
 
 

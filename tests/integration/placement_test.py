@@ -86,7 +86,7 @@ def hidden(cluster):
     """A folder of programs whose coordinators live where the models' path is empty."""
     folder = os.path.join(cluster.root, "bin")
     os.mkdir(folder)
-    for name in ("muster", "muster-worker", "muster-rank"):
+    for name in ("muster", "muster-gateway", "muster-worker", "muster-rank"):
         shutil.copy(os.path.join(cluster.bin, name), folder)
     unshare = "unshare --mount" if os.getuid() == 0 else "unshare --mount --map-root-user"
     with open(os.path.join(folder, "muster-coordinator"), "w") as script:

@@ -175,6 +175,29 @@ TEST_F(SnapshotClusterTest, whoLosesItsDiskComesBackWithTheSameState) {
   awaitEqual();
 }
 
+TEST_F(SnapshotClusterTest, whoLosesItsDiskHasTheWholeAuditAgain) {
+  auto writes = startWrites();
+  await("the log was trimmed", [&] { return said("log trimmed") >= 2; });
+  size_t victim = (*leader() + 1) % processes.count();
+  processes.kill(victim);
+  std::filesystem::remove_all(processes.dataDirectory(victim));
+  processes.start(victim);
+  await("it has the history",
+        [&] { return count(processes.log(victim), "history copied from peers") >= 1; });
+  EXPECT_GE(count(processes.log(victim), "restored from a snapshot"), 1u);
+  writes = nullptr;
+  awaitEqual();
+  std::vector<std::string> audits;
+  for (size_t i = 0; i < processes.count(); i++) {
+    processes.kill(i);
+    auto printed = processes.run({"--print-store", processes.dataDirectory(i)});
+    EXPECT_EQ(printed.code, 0) << printed.output;
+    audits.push_back(printed.output);
+  }
+  EXPECT_GT(count(audits[0], "request_id"), 200u);
+  for (const std::string& audit : audits) EXPECT_TRUE(audit == audits[0]);  // not printed: long
+}
+
 TEST_F(SnapshotClusterTest, aWriterKilledInTheMiddleLosesNothing) {
   // So slow that the writer is always caught in the middle.
   for (size_t i = 0; i < processes.count(); i++) processes.kill(i);

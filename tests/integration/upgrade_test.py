@@ -28,12 +28,13 @@ def awaitWrites(client, count=20):
 
 
 def checkTooOld(text):
-    check("E0712" in text and "schema level 2" in text and "levels up to 1" in text, f"no clear word: {text}")
+    check("E0712" in text and "schema level 3" in text and "levels up to 2" in text, f"no clear word: {text}")
 
 
 def test_buildsOfTwoLevelsWorkTogetherAndTheLevelRisesOnceAllUnderstandIt():
     with LocalCluster(flags=("--restart", "zookeeper")) as cluster, ByHand(
             cluster, "--schema.raise_after", "1s") as coordinators:
+        cluster.waitFor("the level of this build is there", lambda: levels(cluster) == (2, [2, 2, 2]))
         model = makeSmallModel(cluster.models)
         cluster.apply(deployment("sample", model), "--wait")
         pids = rankPids(cluster.ranks("sample"))
@@ -48,20 +49,21 @@ def test_buildsOfTwoLevelsWorkTogetherAndTheLevelRisesOnceAllUnderstandIt():
         handTo(cluster, first)
         awaitWrites(client)
         level, understood = levels(cluster)
-        checkEqual((level, sorted(understood)), (1, [1, 1, 2]), "levels while two do not understand the next")
+        checkEqual((level, sorted(understood)), (2, [2, 2, 3]), "levels while two do not understand the next")
 
         # A downgrade works until all do.
         coordinators.replace(first)
         awaitWrites(client)
-        checkEqual(levels(cluster), (1, [1, 1, 1]), "levels after the downgrade")
+        checkEqual(levels(cluster), (2, [2, 2, 2]), "levels after the downgrade")
 
         for id in (first, second, leader):
             coordinators.replace(id, program=NEXT)
-        cluster.waitFor("the level has risen", lambda: levels(cluster) == (2, [2, 2, 2]))
+        cluster.waitFor("the level has risen", lambda: levels(cluster) == (3, [3, 3, 3]))
         awaitWrites(client)
         events = [one["message"] for one in cluster.get("events") if one["type"] == "SchemaLevelRaised"]
-        checkEqual(len(events), 1, "raises of the level")
-        check("from 1 to 2, understood by co1, co2, co3" in events[0], events[0])
+        # The rise to 2 may be too long ago for the newest events.
+        raises = [one for one in events if "from 2 to 3, understood by co1, co2, co3" in one]
+        checkEqual(len(raises), 1, f"raises of the level to 3 among {events}")
 
         # From now on the old build is refused, with its own store and with an empty one.
         coordinators.stop(first)

@@ -22,13 +22,28 @@ class SpecMaker {
     spec.name = {name()};
     spec.model.source = "file:/m" + text();
     if (coin()) spec.model.maxContext = 1 + random_.below(1 << 20);
-    if (coin()) makeProcess(spec.engine);
+    makeNamesAndBalance(spec);
+    if (coin()) {
+      makeProcess(spec.engine);
+    } else if (coin()) {
+      spec.model.dtype = "int8";
+      spec.parallel.expert = 2 + static_cast<uint32_t>(random_.below(8));
+    }
     if (coin()) spec.engine.env = map("V_");
     makeShape(spec);
     spec.replicas = static_cast<uint32_t>(random_.below(10));
     makePlacement(spec.placement);
     spec.timeouts = {duration(), duration(), duration()};
     return spec;
+  }
+
+  void makeNamesAndBalance(DeploymentSpec& spec) {
+    spec.model.aliases.clear();
+    for (uint64_t n = random_.below(3); n > 0; --n) {
+      spec.model.aliases.push_back("Org/" + name() + "." + std::to_string(n));
+    }
+    spec.balance.reset();
+    if (coin()) spec.balance = static_cast<Balance>(random_.below(BALANCE_TEXTS.size()));
   }
 
  private:
@@ -118,6 +133,26 @@ TEST(DeploymentText, readsBackAsTheSameSpec) {
     expectReadsBack(toYaml(spec), spec);
     expectReadsBack(toJson(spec), spec);
     if (HasFatalFailure()) return;
+  }
+}
+
+// What the coordinators do and what a plan says of it are decided in two places.
+TEST(DeploymentText, tellsOfARestartWhereRanksDiffer) {
+  for (uint64_t seed = 1; seed <= 1000; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    SpecMaker maker(seed);
+    DeploymentSpec before = maker.make();
+    before.name = {"chat"};
+    before.tenant = {"default"};
+    DeploymentSpec after = before;
+    after.replicas = before.replicas + 1;
+    maker.makeNamesAndBalance(after);
+    EXPECT_TRUE(haveSameRanks(before, after));
+    EXPECT_FALSE(restartsRanks(diffDeployments(before, after)));
+    DeploymentSpec other = maker.make();
+    other.name = before.name;
+    other.tenant = before.tenant;
+    EXPECT_EQ(restartsRanks(diffDeployments(before, other)), !haveSameRanks(before, other));
   }
 }
 

@@ -85,12 +85,65 @@ timeouts: {ready: 1h, stall: 250ms, drain: 3d}
   wanted.engine.ready = {"/health", std::nullopt, 90_s};
   wanted.gpus = 8;
   wanted.gpu = {{"H200", "H100"}, 80_GiB, "nvlink"};
-  wanted.parallel = {4, 2};
+  wanted.parallel = {4, 2, {}};
   wanted.replicas = 3;
   wanted.placement = {"batch",      {{"gpu01"}, {"gpu02"}}, {{"gpu03"}},
                       Spread::RACK, Fabric::REQUIRED,       true};
   wanted.timeouts = {60_min, 250_ms, 4320_min};
   EXPECT_EQ(spec, wanted);
+}
+
+TEST(DeploymentYaml, readsWhatOnlyTheNativeEngineTakes) {
+  const std::string text = R"(version: 1
+name: experts
+model: {source: "file:/models/experts", dtype: int8}
+parallel: {tp: 4, ep: 2}
+)";
+  DeploymentSpec spec = parseOne(text);
+  EXPECT_EQ(spec.model.dtype, "int8");
+  EXPECT_EQ(spec.parallel.expert, 2u);
+  auto parsed = parse(text + "engine: {kind: process, command: [x]}\n");
+  ASSERT_FALSE(parsed.ok());
+  ASSERT_EQ(parsed.refusal().errors.size(), 2u);
+  EXPECT_EQ(parsed.refusal().errors[0].message, "model.dtype is for engine native only");
+  EXPECT_EQ(parsed.refusal().errors[1].message, "parallel.ep is for engine native only");
+}
+
+TEST(DeploymentYaml, readsWhatGatewaysAreTold) {
+  DeploymentSpec spec = parseOne(R"(version: 1
+name: chat
+model: {source: "file:/m", aliases: [gpt-4o, "Qwen/Qwen2.5-7B-Instruct"]}
+balance: prefix
+)");
+  EXPECT_EQ(spec.model.aliases, (std::vector<std::string>{"gpt-4o", "Qwen/Qwen2.5-7B-Instruct"}));
+  EXPECT_EQ(spec.balance, Balance::PREFIX);
+  EXPECT_EQ(parseOne(HEAD).balance, std::nullopt);
+}
+
+TEST(DeploymentYaml, refusesEachWrongAlias) {
+  struct Case {
+    const char* aliases;
+    const char* message;
+  };
+  const Case CASES[] = {
+      {"gpt", "model.aliases is \"gpt\", wanted: a list of names"},
+      {"[a, [b]]", "model.aliases is a list, wanted: a name"},
+      {"[\"a b\"]", "alias \"a b\" may hold letters, digits and \"._:/@-\" only"},
+      {"[-a]", "alias \"-a\" must start with a letter or a digit"},
+      {"[\"\"]", "alias \"\" is empty"},
+      {"[a, b, a]", "alias \"a\" is there twice"},
+      {"[a1, a2, a3, a4, a5, a6, a7, a8, a9, b1, b2, b3, b4, b5, b6, b7, b8]",
+       "model.aliases has 17 names, at most 16 are taken"},
+  };
+  for (const auto& c : CASES) {
+    SCOPED_TRACE(c.aliases);
+    auto parsed = parse("version: 1\nname: chat\nmodel: {source: \"file:/m\", aliases: " +
+                        std::string(c.aliases) + "}\n");
+    ASSERT_FALSE(parsed.ok());
+    ASSERT_EQ(parsed.refusal().errors.size(), 1u);
+    EXPECT_EQ(parsed.refusal().errors[0].message, c.message);
+    EXPECT_EQ(parsed.refusal().errors[0].path, "model.aliases");
+  }
 }
 
 TEST(DeploymentYaml, readsSeveralDocuments) {
@@ -166,6 +219,8 @@ TEST(DeploymentYaml, refusesEachWrongField) {
       {"placement: {nodes: gpu01}", INVALID_VALUE, "placement.nodes", 4, 20, "[...]"},
       {"placement: {nodes: [GPU01]}", INVALID_NAME, "placement.nodes", 4, 21, "gpu01"},
       {"placement: {nodes: [a, b], exclude: [b]}", INVALID_VALUE, "placement", 4, 12, ""},
+      {"balance: least", INVALID_VALUE, "balance", 4, 10, ""},
+      {"balance: [prefix]", INVALID_VALUE, "balance", 4, 10, ""},
       {"kind: deploymnet", INVALID_VALUE, "kind", 4, 7, "deployment"},
       {"engine: natve", INVALID_VALUE, "engine", 4, 9, "native"},
       {"engine: process", MISSING_FIELD, "engine.command", 4, 9, "command"},
@@ -220,17 +275,11 @@ TEST(DeploymentYaml, refusesWhatIsNotBuiltYetAndNeverIgnoresIt) {
       "slo: {ttft_p95: 800ms}",
       "workload: {rate: 6/s}",
       "limits: {queue: 10}",
-      "balance: least_outstanding",
       "stages: [{tp: 4, layers: auto}]",
       "parallel: {dp: 2}",
-      "parallel: {tp: 1, ep: 16}",
       "priority: high",
       "priority: 700",
       "preemptible: true",
-      "engine: vllm",
-      "engine: {kind: sglang, args: {max-num-seqs: 256}}",
-      "engine: llama.cpp",
-      "engine: torchrun",
       "engine: {kind: native, args: {max-num-seqs: 256}}",
       "engine: {kind: process, command: [x], container: image}",
       "kind: job",
@@ -255,6 +304,51 @@ TEST(DeploymentYaml, refusesWhatIsNotBuiltYetAndNeverIgnoresIt) {
     EXPECT_EQ(parsed.refusal().errors.size(), 1u);
     EXPECT_EQ(parsed.refusal().code, RefusalCode::NOT_SUPPORTED_YET);
   }
+}
+
+TEST(DeploymentYaml, readsAnEngineByItsNameAlone) {
+  DeploymentSpec spec = parseOne(HEAD + "engine: vllm\n");
+  EXPECT_EQ(spec.engine.kind, EngineKind::VLLM);
+  EXPECT_TRUE(spec.engine.command.empty());
+  spec =
+      parseOne(HEAD + "engine: {kind: vllm, args: {max-num-seqs: 256}, env: {HF_HOME: /cache}}\n");
+  EXPECT_EQ(spec.engine.args.at("max-num-seqs"), "256");
+
+  EXPECT_EQ(parseOne(HEAD + "engine: sglang\n").engine.kind, EngineKind::SGLANG);
+  EXPECT_EQ(parseOne("version: 1\nname: a\nmodel: file:/m/a.gguf\nengine: llama.cpp\n").engine.kind,
+            EngineKind::LLAMA_CPP);
+  auto torch = parseOne(HEAD + "engine: {kind: torchrun, command: [train.py, --x]}\n").engine;
+  EXPECT_EQ(torch.kind, EngineKind::TORCHRUN);
+  EXPECT_EQ(torch.command, (std::vector<std::string>{"train.py", "--x"}));
+}
+
+TEST(DeploymentYaml, refusesWhatAnEngineCannotDo) {
+  struct Case {
+    std::string yaml;
+    RefusalCode code;
+    std::string hint;
+  };
+  const std::vector<Case> cases = {
+      {HEAD + "engine: torchrun\n", RefusalCode::MISSING_FIELD, "kind: torchrun, command:"},
+      {HEAD + "engine: llama.cpp\n", RefusalCode::INVALID_VALUE, "/NAME.gguf"},
+      {"version: 1\nname: a\nmodel: file:/m/a.gguf\nengine: llama.cpp\nparallel: {tp: 2}\n",
+       RefusalCode::INVALID_VALUE, "pp: 2"},
+  };
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.yaml);
+    auto parsed = parse(c.yaml);
+    ASSERT_FALSE(parsed.ok());
+    ASSERT_EQ(parsed.refusal().errors.size(), 1u);
+    EXPECT_EQ(parsed.refusal().code, c.code);
+    EXPECT_NE(parsed.refusal().errors[0].hint.find(c.hint), std::string::npos)
+        << parsed.refusal().errors[0].hint;
+  }
+  auto misspelt = parse(HEAD + "engine: vlm\n");
+  ASSERT_FALSE(misspelt.ok());
+  EXPECT_NE(misspelt.refusal().errors.at(0).hint.find("vllm"), std::string::npos);
+  auto owned = parse(HEAD + "engine: {kind: vllm, args: {tensor-parallel-size: 2}}\n");
+  ASSERT_FALSE(owned.ok());
+  EXPECT_EQ(owned.refusal().code, RefusalCode::RESERVED_ARGUMENT);
 }
 
 TEST(DeploymentYaml, refusesWhatMusterItselfSets) {

@@ -22,7 +22,7 @@ TEST(Explain, printsEveryFieldOfADeployment) {
 TEST(Explain, printsOneFieldWithItsParts) {
   EXPECT_EQ(*explain("replicas"),
             "replicas\n"
-            "  independent copies; the only field that is changed in place\n"
+            "  independent copies. Changed in place\n"
             "  form: number, 0 to 10000\n"
             "  default: 1\n");
   auto engine = explain("engine");

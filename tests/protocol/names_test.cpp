@@ -93,6 +93,22 @@ TEST(References, areReadWithAndWithoutTenantReplicaAndRank) {
   }
 }
 
+TEST(Names, aliasesMayBeWhatClientsOfOtherServersSay) {
+  for (std::string alias :
+       {"gpt-4o", "gpt-3.5-turbo", "Qwen/Qwen2.5-7B-Instruct", "llama3:8b", "7b", "a_b@c"}) {
+    EXPECT_TRUE(checkAlias(alias).ok()) << alias;
+  }
+  EXPECT_TRUE(checkAlias(std::string(128, 'x')).ok());
+  for (const std::string& alias :
+       {std::string(), std::string("-a"), std::string("/a"), std::string("a b"), std::string("a\n"),
+        std::string("\xc3\xa4"), std::string("a\0", 2), std::string("a\""),
+        std::string(129, 'x')}) {
+    auto checked = checkAlias(alias);
+    ASSERT_FALSE(checked.ok()) << alias;
+    EXPECT_EQ(checked.refusal().code, RefusalCode::INVALID_NAME);
+  }
+}
+
 TEST(References, refuseEverythingElse) {
   for (std::string text :
        {"", "/", "a/", "/a", "a//b", "0/a", "A", "a/B", "a/b/c", "a/b/0/0/0", "a/0/0/0", "a/-1",

@@ -46,6 +46,7 @@ TEST(ModelSpec, countsThePublishedParameters) {
     EXPECT_EQ(spec->parameters, c.parameters);
   }
   EXPECT_EQ(specOf(MISTRAL_7B).parameters, 7'241'732'096u);
+  EXPECT_EQ(specOf(readConfig("mixtral-8x7b")).parameters, 46'702'792'704u);
 }
 
 TEST(ModelSpec, followsTheRulesOfEachFamily) {
@@ -95,7 +96,8 @@ TEST(ModelSpec, refusesConfigsItCannotTrust) {
       {"nothing in it", "{}", UNKNOWN, "neither architectures nor model_type"},
       {"GPT-2", readConfig("gpt2"), UNKNOWN,
        "\"GPT2LMHeadModel\" is unknown; supported: LlamaForCausalLM, MistralForCausalLM"},
-      {"mixture of experts", readConfig("mixtral-8x7b"), UNKNOWN, "\"MixtralForCausalLM\""},
+      {"no experts", without(readConfig("mixtral-8x7b"), R"("num_local_experts": 8,)"), INVALID,
+       "num_local_experts is missing"},
       {"model type only", R"({"model_type": "t5"})", UNKNOWN, "\"t5\""},
       {"quantised", readConfig("qwen3-32b-fp8"), RefusalCode::NOT_SUPPORTED_YET, "quantization"},
       {"no layers", without(tinyConfig(), R"("num_hidden_layers": 4,)"), INVALID,
@@ -195,10 +197,20 @@ TEST(ModelSpec, allowsTheTensorSizesThatDivide) {
   // 40 heads, 8 key/value heads.
   EXPECT_THAT(allowedTensorSizes(specOf(readConfig("qwen3-14b"))), ElementsAre(1, 2, 4, 8));
   auto qwen = specOf(readConfig("qwen2.5-7b"));
-  EXPECT_EQ(whyNotTensorSize(qwen, 8), "tp 8 does not divide 28 attention heads");
-  EXPECT_EQ(whyNotTensorSize(qwen, 7),
+  EXPECT_EQ(whyNotStageCut(qwen, {8}), "tp 8 does not divide 28 attention heads");
+  EXPECT_EQ(whyNotStageCut(qwen, {7}),
             "tp 7 neither divides 4 key/value heads nor is a multiple of them");
-  EXPECT_EQ(whyNotTensorSize(qwen, 0), "tp 0 is no size");
+  EXPECT_EQ(whyNotStageCut(qwen, {0}), "tp 0 is no size");
+}
+
+TEST(ModelSpec, spreadsExpertsOnlyEvenly) {
+  auto mixtral = specOf(readConfig("mixtral-8x7b"));
+  EXPECT_THAT(allowedTensorSizes(mixtral, 4), ElementsAre(4, 8, 16, 32));
+  EXPECT_EQ(whyNotStageCut(mixtral, {8, 4}), "");
+  EXPECT_EQ(whyNotStageCut(mixtral, {2, 4}), "ep 4 does not divide tp 2");
+  EXPECT_EQ(whyNotStageCut(mixtral, {16, 16}), "ep 16 does not divide 8 experts");
+  EXPECT_EQ(whyNotStageCut(mixtral, {2, 0}), "ep 0 is no size");
+  EXPECT_EQ(whyNotStageCut(specOf(tinyConfig()), {2, 2}), "ep 2 is for models with experts");
 }
 
 }  // namespace

@@ -79,6 +79,9 @@ TEST(Search, honoursWhatWasAskedFor) {
               ElementsAre("tp 8 pp 1"));
   EXPECT_THAT(textsOf(*enumerateCuts(spec, tensors, {{{}, 3}, {}, 512, 2})),
               ElementsAre("tp 1 pp 3"));
+  auto mixtral = specOf(test::readConfig("mixtral-8x7b"));
+  EXPECT_THAT(textsOf(*enumerateCuts(mixtral, tensorsOf(mixtral), {{{}, {}, 4}, 8, 512, 1})),
+              ElementsAre("tp 8 pp 1 ep 4", "tp 4 pp 2 ep 4"));
 }
 
 TEST(Search, refusesImpossibleCutsAndSaysWhatIsPossible) {
@@ -95,6 +98,7 @@ TEST(Search, refusesImpossibleCutsAndSaysWhatIsPossible) {
   const Case CASES[] = {
       {"tp 3", {{3, {}}, {}, 512, 8}, IMPOSSIBLE, "tp 3 does not divide 8 attention heads"},
       {"pp 5", {{{}, 5}, {}, 512, 8}, IMPOSSIBLE, "pp 5"},
+      {"ep", {{{}, {}, 2}, {}, 512, 8}, IMPOSSIBLE, "ep 2: ep 2 is for models with experts"},
       {"7 gpus", {{}, 7, 512, 8}, IMPOSSIBLE, "gpus 7"},
       {"product", {{2, 2}, 8, 512, 8}, INVALID, "tp 2 x pp 2 is 4"},
       {"multiple", {{4, {}}, 6, 512, 8}, INVALID, "not a multiple of tp 4"},

@@ -24,7 +24,8 @@ ShardPlan planOf(const ModelSpec& spec, uint32_t tensor, uint32_t pipeline) {
 // What is on several ranks on purpose, told from the tensor's name alone.
 uint64_t wantedCopies(const ModelSpec& spec, const ShardPlan& plan, const std::string& name) {
   auto has = [&](const char* part) { return name.find(part) != std::string::npos; };
-  if (has("norm") || has("o_proj.bias") || has("down_proj.bias")) return plan.tensor;
+  if (has("norm") || has("block_sparse_moe.gate") || has("o_proj.bias") || has("down_proj.bias"))
+    return plan.tensor;
   if (has("k_proj") || has("v_proj")) {
     return plan.tensor > spec.kvHeads ? plan.tensor / spec.kvHeads : 1;
   }
@@ -63,7 +64,7 @@ void expectCover(const ModelSpec& spec, const std::vector<TensorInfo>& tensors,
   auto map = cutModel(spec, tensors, plan);
   ASSERT_TRUE(map) << map.refusal().text;
   ASSERT_EQ(map->ranks.size(), plan.worldSize());
-  auto table = weightTable(spec, tensors, plan.tensor);
+  auto table = weightTable(spec, tensors, {plan.tensor, plan.expert});
   ASSERT_TRUE(table);
   auto weights = table->ranks(plan.stageFirstLayer);
   std::map<std::string, std::vector<const Slice*>> byTensor;
@@ -117,7 +118,16 @@ ModelSpec randomSpec(std::mt19937_64& random) {
   spec.outputBias = random() % 2 == 0;
   spec.mlpBias = random() % 2 == 0;
   spec.qkNorm = random() % 2 == 0;
+  spec.experts = random() % 2 == 0 ? pick(1, 2) * pick(1, 4) : 0;
   return spec;
+}
+
+std::vector<StageCut> allowedStageCuts(const ModelSpec& spec) {
+  std::vector<StageCut> cuts;
+  for (uint32_t expert = 1; expert <= std::max<uint64_t>(1, spec.experts); ++expert) {
+    for (uint32_t tensor : allowedTensorSizes(spec, expert)) cuts.push_back({tensor, expert});
+  }
+  return cuts;
 }
 
 // Bytes of a slice as they lie in the file, picked element by element through `ranges`.
@@ -159,8 +169,9 @@ TEST(ShardMap, readsEachByteOfRandomModelsAsOftenAsItShould) {
     std::string file(fileBytes, '\0');
     for (char& byte : file) byte = static_cast<char>(random());
 
-    for (uint32_t size : allowedTensorSizes(spec)) {
-      auto plan = planOf(spec, size, static_cast<uint32_t>(1 + random() % spec.layers));
+    for (auto cut : allowedStageCuts(spec)) {
+      auto plan = planOf(spec, cut.tensor, static_cast<uint32_t>(1 + random() % spec.layers));
+      plan.expert = cut.expert;
       expectCover(spec, tensors, plan);
       std::vector<uint32_t> touched(fileBytes, 0);
       auto map = cutModel(spec, tensors, plan);

@@ -48,7 +48,7 @@ void Checkers::checkCoordinator(CoordinatorMachine& machine) {
   checkDisk(machine);
   KJ_IF_MAYBE (running, cluster_.coordinatorOn(machine)) {
     const auto& facts = running->facts();
-    if (!facts.alarm.empty() && !machine.disk.full) {
+    if (!facts.alarm.empty() && !machine.disk.ranFull) {
       cluster_.world().violated("no coordinator stops by itself",
                                 machine.name + ": " + facts.alarm);
     }
@@ -235,7 +235,12 @@ std::string Checkers::waitsWithoutNeed(const DeploymentState& deployment,
                                        ReplicaNumber replica) const {
   const ReplicaState& state = deployment.replicas.at(replica);
   std::string name = deployment.spec.name.value + "/" + number(replica.value);
-  if (state.current) return name + " is placed and not Ready: " + state.message;
+  if (state.current) {
+    std::string ranks;
+    for (const auto& rank : state.current->ranks) ranks += " " + std::string(toText(rank.phase));
+    return name + " is placed and not Ready: " + std::string(toText(state.phase)) + ", its ranks" +
+           ranks + "; " + state.message;
+  }
   if (state.reason == Reason::NONE || state.message.empty())
     return name + " waits without a reason";
   for (const auto& worker : cluster_.workers()) {

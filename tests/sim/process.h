@@ -52,6 +52,7 @@ class CoordinatorProcess final : public Process {
         api_{coordinator_, plans_, calls_, cluster.peers()},
         tasks_([this](kj::Exception&& why) { stopped(why); }) {
     machine_.process = this;
+    machine_.disk.ranFull = false;
     tasks_.add(coordinator_.start().ignoreResult());
     tasks_.add(coordinator_.run());
   }
@@ -63,7 +64,7 @@ class CoordinatorProcess final : public Process {
 
  private:
   void stopped(const kj::Exception& why) {
-    if (machine_.disk.full) return cluster_.restartSoon(machine_);
+    if (machine_.disk.ranFull) return cluster_.restartSoon(machine_);
     cluster_.world().violated("no coordinator stops by itself",
                               machine_.name + ": " + why.getDescription().cStr());
   }

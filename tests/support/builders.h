@@ -55,6 +55,16 @@ class SpecBuilder {
   }
   SpecBuilder& replicas(uint32_t count) { return spec_.replicas = count, *this; }
   SpecBuilder& native() { return spec_.engine = EngineSpec{}, *this; }
+  SpecBuilder& preset(EngineKind kind) {
+    spec_.engine = EngineSpec{};
+    spec_.engine.kind = kind;
+    return *this;
+  }
+  SpecBuilder& cut(uint32_t tensor, uint32_t pipeline) {
+    devices(tensor * pipeline);
+    spec_.parallel = {tensor, pipeline};
+    return *this;
+  }
   SpecBuilder& argument(const std::string& key, const std::string& value) {
     return spec_.engine.args[key] = value, *this;
   }

@@ -1,31 +1,16 @@
 #include "tests/support/coordinator_process.h"
 
 #include "base/pki.h"
+#include "tests/support/free_ports.h"
 
 #include <kj/debug.h>
 
-#include <arpa/inet.h>
 #include <csignal>
 #include <fstream>
-#include <sys/socket.h>
 #include <unistd.h>
 
 namespace muster::support {
 namespace {
-
-// A port that was free a moment ago.
-uint16_t freePort() {
-  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  KJ_REQUIRE(fd >= 0);
-  KJ_DEFER(close(fd));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  KJ_SYSCALL(bind(fd, reinterpret_cast<sockaddr*>(&address), size));
-  KJ_SYSCALL(getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size));
-  return ntohs(address.sin_port);
-}
 
 std::string quotedList(const std::vector<std::string>& texts) {
   std::string list;
@@ -46,8 +31,8 @@ CoordinatorProcesses::CoordinatorProcesses(const ClusterName& cluster, const Zoo
     : cluster_(cluster), session_(session) {
   createCa(folder_.path(), cluster);
   std::ofstream(folder_ / "digest") << "muster:a secret of tests\n";
-  for (size_t i = 0; i < count; i++) {
-    members_.push_back({"co" + std::to_string(i + 1), freePort(), 0});
+  for (uint16_t port : freePorts(count)) {
+    members_.push_back({"co" + std::to_string(members_.size() + 1), port, 0});
   }
   for (size_t i = 0; i < count; i++) {
     certificate({Role::COORDINATOR, members_[i].id});

@@ -49,7 +49,8 @@ class FakeLeadership final : public Leadership {
   kj::Promise<void> barrier() override;
   kj::Promise<MultiResult> fenced(std::vector<Op>) override { return MultiResult(); }
   SteadyTime lastCommittedCheckSent() const override { return checkSent_; }
-  kj::Promise<bool> handOver(CoordinatorId) override { return false; }
+  SteadyTime lastCheckCommitted() const override { return checkSent_; }
+  kj::Promise<bool> handOver(CoordinatorId, std::function<void()>) override { return false; }
   kj::Promise<LeadershipEnded> ended() override { return kj::mv(end_.promise); }
   uint64_t fencedAttempts() const override { return 0; }
 

@@ -2,7 +2,9 @@
 // every answer; for tests that take coordinators away meanwhile. Ends by SIGTERM, after the call
 // under way.
 //
-// Usage: muster-load-client CONTEXT PREFIX OUTPUT MODEL
+// Usage: muster-load-client CONTEXT PREFIX OUTPUT MODEL [PAUSE_MS]
+// PAUSE_MS: between calls, for where others need the processors as well; without it call follows on
+// call.
 // OUTPUT gets one JSON line per call: operation, name, start_ns and end_ns (CLOCK_MONOTONIC) and
 // either request_id, epoch and index, or refusal. A line is there before the next call is sent.
 #include "base/event_loop.h"
@@ -53,7 +55,8 @@ std::vector<Step> stepsOf(const std::string& prefix, uint64_t n, const std::stri
 
 class Load {
  public:
-  Load(ClusterClient& client, const std::string& path) : client_(client), out_(path) {
+  Load(ClusterClient& client, kj::Timer& timer, Duration pause, const std::string& path)
+      : client_(client), timer_(timer), pause_(pause), out_(path) {
     KJ_REQUIRE(out_.good(), "cannot write", path.c_str());
   }
 
@@ -62,6 +65,7 @@ class Load {
       for (auto& step : stepsOf(prefix, n, model)) {
         if (ended_) co_return;
         co_await carryOut(step);
+        if (pause_.nanos > 0) co_await timer_.afterDelay(toKj(pause_));
       }
     }
   }
@@ -85,6 +89,8 @@ class Load {
   }
 
   ClusterClient& client_;
+  kj::Timer& timer_;
+  Duration pause_;
   std::ofstream out_;
   bool ended_ = false;
 };
@@ -97,7 +103,8 @@ int run(const std::vector<std::string>& words) {
   auto transport = makeTlsTransport(loop.network(), loop.timer(), context->cluster, context->tls);
   ClusterClient client(*transport, loop.timer(), random,
                        {.coordinators = context->coordinators, .timeout = CALL_TIMEOUT});
-  Load load(client, words[2]);
+  Duration pause{words.size() > 4 ? std::stoll(words[4]) * 1'000'000 : 0};
+  Load load(client, loop.timer(), pause, words[2]);
   kj::Promise<void> running = load.run(words[1], words[3]);
   auto ending = loop.onTermination().then([&](int) { load.end(); }).eagerlyEvaluate(nullptr);
   running.wait(loop.waitScope());
@@ -108,8 +115,8 @@ int run(const std::vector<std::string>& words) {
 
 int main(int argc, char** argv) {
   std::vector<std::string> words(argv + 1, argv + argc);
-  if (words.size() != 4) {
-    std::fprintf(stderr, "usage: muster-load-client CONTEXT PREFIX OUTPUT MODEL\n");
+  if (words.size() != 4 && words.size() != 5) {
+    std::fprintf(stderr, "usage: muster-load-client CONTEXT PREFIX OUTPUT MODEL [PAUSE_MS]\n");
     return 2;
   }
   try {

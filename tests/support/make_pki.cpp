@@ -1,4 +1,4 @@
-// muster-make-pki: an authority and certificates for a cluster that a test puts together itself.
+// muster-make-pki: certificates for a test, of the authority that is in the folder or of a new one.
 //
 // Usage: muster-make-pki FOLDER CLUSTER ROLE/NAME...
 #include "base/pki.h"
@@ -6,6 +6,7 @@
 #include <kj/debug.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -13,7 +14,7 @@ namespace {
 
 void make(const std::string& folder, const std::vector<std::string>& words) {
   muster::ClusterName cluster{words[0]};
-  muster::createCa(folder, cluster);
+  if (!std::filesystem::exists(folder + "/ca.crt")) muster::createCa(folder, cluster);
   for (size_t i = 1; i < words.size(); i++) {
     auto identity = muster::parseCommonName(words[i]);
     KJ_REQUIRE(identity.has_value(), "not ROLE/NAME", words[i].c_str());

@@ -46,12 +46,12 @@ class MemoryView final : public StoreView {
 class MemoryReplacement final : public StoreReplacement {
  public:
   explicit MemoryReplacement(MemoryDisk& disk) : disk_(disk) {
-    requireSpace();
+    disk_.requireSpace();
     disk_.content = {};
     disk_.before.clear();
   }
   void addRecords(const std::vector<StoredRecord>& records) override {
-    requireSpace();
+    disk_.requireSpace();
     for (const StoredRecord& record : records) disk_.content.records[record.key] = record.value;
   }
   void addEvents(const std::vector<Event>& events) override {
@@ -63,15 +63,12 @@ class MemoryReplacement final : public StoreReplacement {
     all.insert(all.end(), rows.begin(), rows.end());
   }
   void finish(const StoreMeta& meta) override {
-    requireSpace();
+    disk_.requireSpace();
     KJ_REQUIRE(!disk_.content.meta, "a store that is being replaced was claimed meanwhile");
     disk_.content.meta = meta;
   }
 
  private:
-  void requireSpace() const {
-    KJ_REQUIRE(!disk_.full, "E0707 disk full: the store cannot be written");
-  }
   MemoryDisk& disk_;
 };
 
@@ -86,19 +83,24 @@ void MemoryDisk::losePower(size_t batches) {
   kept.erase(kept.upper_bound(newest), kept.end());
 }
 
+void MemoryDisk::requireSpace() {
+  if (full) ranFull = true;
+  KJ_REQUIRE(!full, "E0707 disk full: the store cannot be written");
+}
+
 void MemoryStore::claim(const ClusterName& cluster, const HistoryId& history) {
   if (disk_.content.meta) {
     requireSameHistory(*disk_.content.meta, cluster, history);
     return;
   }
-  KJ_REQUIRE(!disk_.full, "E0707 disk full: the store cannot be written");
+  disk_.requireSpace();
   disk_.content = {};  // what a replacement that was not finished has left
   disk_.content.meta = StoreMeta{cluster, history, {}};
 }
 
 void MemoryStore::write(const StoreBatch& batch) {
   auto& content = disk_.content;
-  KJ_REQUIRE(!disk_.full, "E0707 disk full: the store cannot be written");
+  disk_.requireSpace();
   KJ_REQUIRE(content.meta.has_value(), "a store must be claimed before it is written");
   KJ_REQUIRE(batch.position.batch > content.meta->applied.batch, "the store has this batch",
              batch.position.batch.value, content.meta->applied.batch.value);

@@ -26,10 +26,13 @@ struct MemoryDisk {
       before;              // content before each of the newest `unsyncedMax` batches, oldest first
   size_t unsyncedMax = 0;  // how many batches a loss of power may take
   bool full = false;       // the next write fails as on a full disk
+  bool ranFull = false;    // a write has failed so since this was last cleared
   size_t writes = 0;
 
   // Takes the newest `batches` batches (at most those not synced), as a loss of power does.
   void losePower(size_t batches);
+  // Throws when it is full, as a write does.
+  void requireSpace();
 };
 
 class MemoryStore : public StateStore {

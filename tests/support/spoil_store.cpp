@@ -1,10 +1,12 @@
-// muster-spoil-store FOLDER: changes one record of a stopped coordinator's store behind its back,
-// as a bad disk or a fault in apply would. The store stays readable; only its content is wrong.
+// muster-spoil-store FOLDER [TEXT]: changes one record of a stopped coordinator's store behind its
+// back, as a bad disk or a fault in apply would: the first that holds TEXT. The store stays
+// readable; only its content is wrong.
 #include "coordinator/rocks_store.h"
 
 #include <kj/debug.h>
 
 #include <cstdio>
+#include <string>
 
 namespace {
 
@@ -13,9 +15,9 @@ using namespace muster::coordinator;  // NOLINT(google-build-using-namespace): a
 
 constexpr const char* ADDRESS = "127.0.0.1";  // of a node
 
-bool spoil(StoreBatch& content) {
+bool spoil(StoreBatch& content, const std::string& text) {
   for (RecordWrite& record : content.records) {
-    size_t at = record.value->find(ADDRESS);
+    size_t at = record.value->find(text);
     if (at == std::string::npos) continue;
     (*record.value)[at] = '9';
     return true;
@@ -26,7 +28,7 @@ bool spoil(StoreBatch& content) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  KJ_REQUIRE(argc == 2, "usage: muster-spoil-store FOLDER");
+  KJ_REQUIRE(argc == 2 || argc == 3, "usage: muster-spoil-store FOLDER [TEXT]");
   RocksStore store(argv[1], StoreAccess::READ_WRITE);
   auto meta = store.meta();
   KJ_REQUIRE(meta.has_value(), "the store is empty");
@@ -35,7 +37,7 @@ int main(int argc, char** argv) {
   store.loadRecords([&](std::string_view key, std::string_view value) {
     content.records.push_back({std::string(key), std::string(value)});
   });
-  KJ_REQUIRE(spoil(content), "no record to spoil");
+  KJ_REQUIRE(spoil(content, argc == 3 ? argv[2] : ADDRESS), "no record to spoil");
   store.reset();
   store.write(content);
   std::printf("spoiled one of %zu records\n", content.records.size());

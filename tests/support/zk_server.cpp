@@ -1,6 +1,7 @@
 #include "tests/support/zk_server.h"
 
 #include "base/zookeeper_command.h"
+#include "tests/support/free_ports.h"
 
 #include <kj/debug.h>
 
@@ -48,20 +49,6 @@ sockaddr_in loopback(uint16_t port) {
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   address.sin_port = htons(port);
   return address;
-}
-
-// Ports that were free a moment ago; held all at once, so that they differ.
-std::vector<uint16_t> freePorts(size_t count) {
-  std::vector<Socket> sockets(count);
-  std::vector<uint16_t> ports;
-  for (const Socket& holder : sockets) {
-    sockaddr_in address = loopback(0);
-    socklen_t size = sizeof address;
-    KJ_SYSCALL(bind(holder.fd(), reinterpret_cast<sockaddr*>(&address), size));
-    KJ_SYSCALL(getsockname(holder.fd(), reinterpret_cast<sockaddr*>(&address), &size));
-    ports.push_back(ntohs(address.sin_port));
-  }
-  return ports;
 }
 
 pid_t spawn(const std::vector<std::string>& argv, const std::string& logFile) {

@@ -1,6 +1,7 @@
 // docs/CONFIGURATION.md says what the daemons read: it is made from their own tables of keys.
 #include "base/config.h"
 #include "coordinator/config.h"
+#include "gateway/config.h"
 #include "tests/support/golden.h"
 #include "worker/config.h"
 
@@ -20,7 +21,8 @@ constexpr const char* INTRO =
 
 TEST(Configuration, theDocumentationNamesEveryKey) {
   std::string text = INTRO;
-  for (const ConfigSchema* schema : {&coordinator::coordinatorSchema(), &worker::workerSchema()}) {
+  for (const ConfigSchema* schema :
+       {&coordinator::coordinatorSchema(), &worker::workerSchema(), &gateway::gatewaySchema()}) {
     text += "\n" + toMarkdown(*schema);
   }
   muster::testing::expectGolden("../docs/CONFIGURATION.md", text);

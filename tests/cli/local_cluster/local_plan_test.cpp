@@ -99,7 +99,8 @@ TEST(ConfigFiles, nameEveryPeerAndQuoteWhatIsStrange) {
   auto made = plan();
   made.models = {"/models/a \"b\"\\c"};
   std::string coordinator = coordinatorToml(made, LAYOUT, 1);
-  for (const char* text : {"id = \"co2\"", "id = \"co1\"", "id = \"co3\"", "coordinator-co2.key"}) {
+  for (const char* text : {"id = \"co2\"", "id = \"co1\"", "id = \"co3\"", "coordinator-co2.key",
+                           "raise_after = \"0s\""}) {
     EXPECT_THAT(coordinator, HasSubstr(text));
   }
   std::string worker = workerToml(made, LAYOUT, 0);

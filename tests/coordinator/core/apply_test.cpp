@@ -120,8 +120,15 @@ TEST_F(Apply, countsRevisionsAndLeavesAnEqualSpecAlone) {
   cluster.applyRaw(applyOf(equal.replicas(3)));
   EXPECT_EQ(cluster.deployment("chat").revision.value, 2u);
   EXPECT_EQ(cluster.deployment("chat").templateRevision.value, 1u) << "changed in place";
+  DeploymentApplied told = applyOf(equal.replicas(3));
+  cluster.applyRaw(SchemaLevelRaised{2, {{"co1"}}});
+  told.spec.balance = Balance::PREFIX;
+  told.spec.model.aliases = {"gpt"};
+  cluster.applyRaw(told);
+  EXPECT_EQ(cluster.deployment("chat").spec, told.spec);
+  EXPECT_EQ(cluster.deployment("chat").templateRevision.value, 1u) << "no rank is told";
   cluster.applyRaw(applyOf(equal.argument("a", "b")));
-  EXPECT_EQ(cluster.deployment("chat").templateRevision.value, 3u);
+  EXPECT_EQ(cluster.deployment("chat").templateRevision.value, 4u);
 }
 
 TEST_F(Apply, ignoresAClockThatGoesBack) {

@@ -34,6 +34,7 @@ Applied CoreCluster::applyRaw(CommandBody body, RequestId id) {
 
 Applied CoreCluster::applyCommand(const Command& command) {
   Applied applied = apply(state, state.applied.next(), command);
+  index_.note(command.body);
   log.push_back(command);
   events.insert(events.end(), applied.events.begin(), applied.events.end());
   for (const auto& write : applied.writes) {
@@ -95,6 +96,24 @@ void CoreCluster::heartbeat() {
   }
 }
 
+// A native rank of an earlier generation goes on in its process.
+bool CoreCluster::goesOn(FakeAgent& agent, const Assignment& assignment) {
+  if (assignment.engine.kind != EngineKind::NATIVE) return false;
+  for (const auto& [ref, report] : agent.ranks) {
+    bool before = ref.deployment == assignment.ref.deployment &&
+                  ref.replica == assignment.ref.replica && ref.rank == assignment.ref.rank &&
+                  ref.generation < assignment.ref.generation && report.pid != 0;
+    if (!before) continue;
+    RankReport next = report;
+    next.ref = assignment.ref;
+    next.phase = ReplicaPhase::JOINING;
+    agent.ranks.erase(ref);
+    agent.ranks.emplace(assignment.ref, next);
+    return true;
+  }
+  return false;
+}
+
 void CoreCluster::obey(const NodeOrder& order) {
   FakeAgent& agent = agents.at(order.node);
   if (!agent.connected) return;
@@ -104,7 +123,7 @@ void CoreCluster::obey(const NodeOrder& order) {
   agent.wanted.clear();
   for (const auto& assignment : order.order.assignments) {
     agent.wanted[assignment.ref] = assignment;
-    if (agent.ranks.contains(assignment.ref)) continue;
+    if (agent.ranks.contains(assignment.ref) || goesOn(agent, assignment)) continue;
     RankReport& rank = agent.ranks[assignment.ref];
     rank.ref = assignment.ref;
     rank.phase = ReplicaPhase::LOADING;
@@ -118,7 +137,7 @@ void CoreCluster::obey(const NodeOrder& order) {
 }
 
 bool CoreCluster::step() {
-  Effects effects = reconcile(state, observed, now, random_);
+  Effects effects = reconcile(state, observed, now, random_, index_);
   wakeAt = effects.wakeAt;
   for (const auto& body : effects.proposals) {
     auto outcome = request(body, "coordinator/co1");

@@ -2,7 +2,7 @@
 // clock.
 #pragma once
 
-#include "coordinator/core/core.h"
+#include "coordinator/core/reconcile.h"
 #include "tests/support/builders.h"
 
 #include <map>
@@ -74,9 +74,11 @@ class CoreCluster {
 
  private:
   void obey(const NodeOrder& order);
+  static bool goesOn(FakeAgent& agent, const Assignment& assignment);
   void report(const NodeName& name, FakeAgent& agent);
 
   SeededRandom random_;
+  ClusterIndex index_;  // kept from look to look, as the leader does
 };
 
 NodeName nodeName(const std::string& name);

@@ -1,4 +1,7 @@
 // Whatever is in the log, every coordinator makes the same of it, and nothing in it can stop one.
+#include "coordinator/core/advance.h"
+#include "coordinator/core/cluster_index.h"
+#include "coordinator/core/cluster_view.h"
 #include "coordinator/core/invariants.h"
 #include "coordinator/core/record_key.h"
 #include "protocol/codec.h"
@@ -80,6 +83,25 @@ class CommandDrawer {
     return body;
   }
 
+  // The next generation of one that exists, right when the state happens to allow it.
+  ReplicaPlaced drawAdvance() {
+    GenerationRef ref = drawGeneration();
+    ReplicaPlaced body{.deployment = ref.deployment, .replica = ref.replica};
+    const PlacedGeneration* current = state_.findCurrent(ref);
+    if (!current) return body;
+    body.generation = state_.deployments.at(ref.deployment).nextGeneration;
+    body.revision = current->revision;
+    body.plan = current->plan;
+    body.placement = current->placement;
+    for (auto& rank : body.placement.ranks) {
+      bool stays = !hasEnded(current->ranks[rank.rank.value]) && !oneIn(3);
+      if (stays) continue;
+      if (oneIn(2)) rank.node = drawNode();
+      if (oneIn(2)) rank.devices = {{small(3)}};
+    }
+    return body;
+  }
+
   // Mostly a generation that exists.
   GenerationRef drawGeneration() {
     std::vector<GenerationRef> refs;
@@ -126,7 +148,7 @@ class CommandDrawer {
   DeploymentSpec drawSpec() {
     auto builder = spec("x").replicas(small(4));
     if (oneIn(3)) builder.argument("a", std::to_string(random_.below(3)));
-    if (oneIn(20)) builder.native();
+    if (oneIn(3)) builder.native();
     DeploymentSpec out = builder.get();
     out.name = drawName();
     if (oneIn(50)) out.tenant = {"No Name"};
@@ -135,7 +157,7 @@ class CommandDrawer {
 
   CommandBody drawBody() {
     GenerationRef ref = drawGeneration();
-    switch (random_.below(23)) {
+    switch (random_.below(26)) {
       case 0:
         return LeaderStarted{{"co1"}, {random_.below(50)}, "r", {1, 1}};
       case 1:
@@ -178,6 +200,10 @@ class CommandDrawer {
       case 17:
       case 18:
         return drawProgress();
+      case 23:
+      case 24:
+      case 25:
+        return drawAdvance();
       case 22:
         return SchemaLevelRaised{static_cast<uint32_t>(random_.below(SCHEMA_LEVEL_FIRST + 1)),
                                  {{"co1"}}};  // never above the state's
@@ -202,6 +228,7 @@ TEST_P(RandomLog, makesTheSameStateEverywhereAndBreaksNothing) {
   constexpr int COMMANDS = 600;
   SCOPED_TRACE("seed " + std::to_string(GetParam()));
   State state = emptyState({1, {7, 7}});
+  state.schemaLevel = SCHEMA_LEVEL_ADVANCES;
   State other = state;
   std::map<std::string, std::string> store;
   for (const auto& record : allRecords(state)) store[record.key] = record.value;
@@ -233,6 +260,23 @@ TEST_P(RandomLog, makesTheSameStateEverywhereAndBreaksNothing) {
   State loaded = loadState(recordsOf(store));
   EXPECT_EQ(loaded, state);
   EXPECT_EQ(loaded.hash(), state.hash());
+}
+
+// The planner's index is brought up to date by what the commands name, and misses nothing.
+TEST_P(RandomLog, leavesTheIndexThatIsKeptEqualToOneMadeAnew) {
+  SCOPED_TRACE("seed " + std::to_string(GetParam()));
+  State state = emptyState({1, {7, 7}});
+  CommandDrawer drawer(state, GetParam());
+  SeededRandom random(GetParam());
+  ClusterIndex kept;
+  kept.of(state);
+  for (int i = 0; i < 600; ++i) {
+    Command command = drawer.draw();
+    apply(state, state.applied.next(), command);
+    kept.note(command.body);
+    if (random.below(5) != 0) continue;
+    ASSERT_EQ(kept.of(state), sharding::PlacementIndex(clusterView(state))) << "after " << i;
+  }
 }
 
 // Bytes that some other version, or a broken disk, has written. What decodes is applied, or

@@ -90,6 +90,59 @@ TEST_F(Decide, refusesAtOnceWhatCanNeverFitAndSaysWhatWould) {
   EXPECT_THAT(decision.refusal().fixes, Not(IsEmpty()));
 }
 
+TEST_F(Decide, takesNewFieldsOnceAllCoordinatorsKeepThem) {
+  DeploymentApplied rounded = applyOf(spec("rounded"));
+  rounded.spec.model.dtype = "int8";
+  DeploymentApplied spread = applyOf(spec("spread"));
+  spread.spec.parallel.expert = 2;
+  DeploymentApplied named = applyOf(spec("named"));
+  named.spec.model.aliases = {"gpt"};
+  DeploymentApplied balanced = applyOf(spec("balanced"));
+  balanced.spec.balance = Balance::PREFIX;
+  const std::vector<DeploymentApplied> bodies{rounded, spread, named, balanced};
+  for (const auto& body : bodies) {
+    auto early = ask(body);
+    ASSERT_FALSE(early.ok());
+    EXPECT_EQ(early.refusal().code, RefusalCode::NOT_SUPPORTED_YET);
+    EXPECT_THAT(early.refusal().text, HasSubstr("need schema level 2, the cluster has 1"));
+  }
+  cluster.applyRaw(SchemaLevelRaised{2, {{"co1"}}});
+  for (const auto& body : bodies) EXPECT_TRUE(ask(body).ok());
+}
+
+TEST_F(Decide, keepsTheNamesOfATenantFromTheOthers) {
+  cluster.applyRaw(SchemaLevelRaised{2, {{"co1"}}});
+  DeploymentApplied ours = applyOf(spec("first"));
+  ours.spec.model.aliases = {"gpt"};
+  must(ours);
+  DeploymentApplied theirs = applyOf(spec("second"));
+  theirs.spec.tenant = {"search"};
+  for (const char* taken : {"gpt", "first", "default/first"}) {
+    SCOPED_TRACE(taken);
+    theirs.spec.model.aliases = {"free", taken};
+    auto refused = ask(theirs);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.refusal().code, RefusalCode::INVALID_NAME);
+    EXPECT_THAT(refused.refusal().text, HasSubstr("is a name of another tenant's deployment"));
+  }
+  theirs.spec.model.aliases = {"free"};
+  EXPECT_TRUE(ask(theirs).ok());
+  DeploymentApplied next = applyOf(spec("third"));
+  next.spec.model.aliases = {"gpt"};  // shared inside a tenant
+  EXPECT_TRUE(ask(next).ok());
+}
+
+TEST_F(Decide, takesAPresetOnceEveryCoordinatorUnderstandsIt) {
+  auto asked = applyOf(spec("served").preset(EngineKind::VLLM));
+  auto early = cluster.request(asked);
+  ASSERT_FALSE(early.ok());
+  EXPECT_EQ(early.refusal().code, RefusalCode::NOT_SUPPORTED_YET);
+  EXPECT_THAT(early.refusal().text, HasSubstr("engine vllm needs schema level 2"));
+  cluster.applyRaw(SchemaLevelRaised{SCHEMA_LEVEL_PRESETS, {{"co1"}}});
+  auto late = cluster.request(asked);
+  EXPECT_TRUE(late.ok()) << late.refusal().text;
+}
+
 TEST_F(Decide, takesWhatOnlyHasToWait) {
   must(scaleOf("chat", 4));
   cluster.bringUp();

@@ -5,10 +5,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+#include <string>
+
 namespace muster::coordinator {
 namespace {
 
-using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -94,6 +96,36 @@ TEST_F(Reconcile, waitsWithNamedNodesAndIsAskedAgainWhenSomethingIsFree) {
   EXPECT_EQ(cluster.state.findDeployment({"default"}, {"first"}), nullptr);
 }
 
+// A command has a limit of size, and a cluster may have more nodes than there are words in it.
+TEST_F(Reconcile, putsAWordOfSomeNodesIntoTheLogWhenThereAreMany) {
+  addNodes(70, 1);
+  submit(applyOf(spec("large").devices(70)));
+  submit(applyOf(spec("second").replicas(3)));
+  cluster.settle();
+  for (uint32_t number = 0; number < 3; ++number) {
+    const ReplicaState& waiting = cluster.replica("second", number);
+    EXPECT_EQ(waiting.reason, Reason::WAITING_FOR_CAPACITY);
+    EXPECT_EQ(waiting.verdicts.size(), 64u);
+    EXPECT_EQ(waiting.verdicts.front().node.value, "w1");
+    EXPECT_THAT(waiting.message, HasSubstr("and 62 more"));
+  }
+}
+
+TEST_F(Reconcile, placesALargeDeploymentInAFewLooks) {
+  addNodes(40, 8);
+  submit(applyOf(spec("wide").replicas(320)));
+  int looks = 0;
+  while (cluster.step()) ++looks;
+  EXPECT_LE(looks, 4);
+  std::set<std::string> places;
+  for (uint32_t number = 0; number < 320; ++number) {
+    std::string place = cluster.places("wide", number);
+    places.insert(place);
+    EXPECT_EQ(place.ends_with(":0"), number < 40) << "each on a node of its own, at first";
+  }
+  EXPECT_EQ(places.size(), 320u) << "no device twice";
+}
+
 TEST_F(Reconcile, scalesInPlace) {
   addNodes(3, 1);
   submit(applyOf(spec("chat").replicas(1)));
@@ -109,6 +141,19 @@ TEST_F(Reconcile, scalesInPlace) {
   EXPECT_EQ(cluster.deployment("chat").replicas.size(), 1u);
   EXPECT_EQ(runningRanks(), 1u);
   EXPECT_THAT(cluster.state.retired, IsEmpty());
+}
+
+TEST_F(Reconcile, keepsAReplicaThatWasToGoAndIsWantedAgain) {
+  addNodes(1, 1);
+  submit(applyOf(spec("chat").replicas(1)));
+  cluster.bringUp();
+  RankRef first = cluster.rankOf("chat", 0, 0);
+  submit(scaleOf("chat", 0));
+  submit(scaleOf("chat", 1));
+  cluster.bringUp();
+  EXPECT_EQ(cluster.rankOf("chat", 0, 0), first);
+  EXPECT_EQ(cluster.replica("chat", 0).phase, ReplicaPhase::READY);
+  EXPECT_EQ(cluster.deployment("chat").phase, DeploymentPhase::READY);
 }
 
 TEST_F(Reconcile, replacesReplicasOneAtATimeWhenTheSpecChanges) {
@@ -206,6 +251,21 @@ TEST_F(Reconcile, adoptsTheRanksOfAnAgentThatComesBackWithinTheGrace) {
   EXPECT_EQ(cluster.rankOf("chat", 0, 0), rank);
   cluster.pass(10_s);
   EXPECT_EQ(cluster.rankOf("chat", 0, 0), rank);
+}
+
+// It adopts processes first and asks them then; a replica that serves goes on being routed to.
+TEST_F(Reconcile, keepsWhatItKnowsOfARankThatItsAgentHasNotAskedYet) {
+  addNodes(1);
+  submit(applyOf(spec("chat").devices(2)));
+  cluster.bringUp();
+  RankRef ref = cluster.rankOf("chat", 0, 0);
+  for (auto& [name, agent] : cluster.agents) {
+    auto rank = agent.ranks.find(ref);
+    if (rank != agent.ranks.end()) rank->second.phase = ReplicaPhase::PENDING;
+  }
+  cluster.heartbeat();
+  cluster.settle();
+  EXPECT_EQ(cluster.replica("chat", 0).phase, ReplicaPhase::READY);
 }
 
 TEST_F(Reconcile, placesElsewhereBeyondTheGraceAndFreesNothingUntilTheNodeIsSeenEmpty) {

@@ -1,0 +1,114 @@
+// Many simulated agents in one process, for benchmarks: each with a certificate, and a connection
+// to every coordinator.
+//
+// Usage: muster-agents CLUSTER PKI_FOLDER FIRST COUNT DEVICES ADDRESS...
+// Agents gpu100000 + FIRST and so on; CA and key lie in PKI_FOLDER. They start a few at a time,
+// each as soon as one before it has heard of the leader. Prints "epoch E answered N at T": so many
+// have been answered by the leader of epoch E, the last at T ns of the kernel's boot clock.
+#include "base/kj_time.h"
+#include "bench/simulated_agent.h"
+#include "tests/base/temporary_folder.h"
+
+#include <kj/debug.h>
+
+#include <cstdio>
+#include <map>
+#include <sys/resource.h>
+
+namespace muster::bench {
+namespace {
+
+constexpr size_t STARTING_MAX = 16;  // at the same time: handshakes have deadlines
+constexpr Duration SAID_EVERY = 10_ms;
+constexpr int PRIORITY = -10;  // that of a coordinator
+
+class Fleet {
+ public:
+  Fleet(AgentShop& shop, std::string pki, uint64_t first, uint64_t count)
+      : shop_(shop), pki_(std::move(pki)), next_(first), end_(first + count) {}
+
+  void run() {
+    while (next_ < end_ && starting_ < STARTING_MAX) startOne();
+    for (;;) {
+      shop_.loop.timer().afterDelay(toKj(SAID_EVERY)).wait(shop_.loop.waitScope());
+      while (next_ < end_ && starting_ < STARTING_MAX) startOne();
+      sayNews();
+    }
+  }
+
+ private:
+  struct Answered {
+    uint64_t count = 0;
+    SteadyTime last;
+    bool isSaid = true;
+  };
+
+  void startOne() {
+    NodeName name{"gpu" + std::to_string(100'000 + next_++)};
+    CertificateRequest request;
+    request.identity = {Role::WORKER, name.value};
+    request.cluster = shop_.cluster;
+    TlsFiles files = issueCertificate(pki_, request, folder_.path());
+    ++starting_;
+    bool isFirst = true;
+    agents_.push_back(
+        kj::heap<SimulatedAgent>(shop_, name, files, [this, isFirst](Epoch epoch) mutable {
+          if (isFirst) --starting_;
+          isFirst = false;
+          auto& answered = answered_[epoch];
+          answered = {answered.count + 1, shop_.clock.steadyNow(), false};
+        }));
+  }
+
+  void sayNews() {
+    for (auto& [epoch, answered] : answered_) {
+      if (std::exchange(answered.isSaid, true)) continue;
+      std::printf("epoch %llu answered %llu at %lld\n",
+                  static_cast<unsigned long long>(epoch.value),
+                  static_cast<unsigned long long>(answered.count),
+                  static_cast<long long>(answered.last.nanos));
+      std::fflush(stdout);
+    }
+  }
+
+  AgentShop& shop_;
+  std::string pki_;
+  TemporaryFolder folder_;
+  uint64_t next_;
+  uint64_t end_;
+  size_t starting_ = 0;
+  std::map<Epoch, Answered> answered_;
+  std::vector<kj::Own<SimulatedAgent>> agents_;
+};
+
+// Coordinators take a higher priority where they may. Agents stand for other machines, which do not
+// have to wait until a coordinator leaves them a core.
+void goFirst() { (void)setpriority(PRIO_PROCESS, 0, PRIORITY); }
+
+int run(const std::vector<std::string>& words) {
+  goFirst();
+  AgentShop shop;
+  shop.cluster = {words[0]};
+  shop.devices = static_cast<uint32_t>(std::stoul(words[4]));
+  shop.coordinators = {words.begin() + 5, words.end()};
+  Fleet(shop, words[1], std::stoull(words[2]), std::stoull(words[3])).run();
+  return 0;
+}
+
+}  // namespace
+}  // namespace muster::bench
+
+int main(int argc, char** argv) {
+  std::vector<std::string> words(argv + 1, argv + argc);
+  if (words.size() < 6) {
+    std::fprintf(stderr,
+                 "usage: muster-agents CLUSTER PKI_FOLDER FIRST COUNT DEVICES ADDRESS...\n");
+    return 2;
+  }
+  try {
+    return muster::bench::run(words);
+  } catch (const kj::Exception& exception) {
+    std::fprintf(stderr, "muster-agents: %s\n", exception.getDescription().cStr());
+    return 1;
+  }
+}

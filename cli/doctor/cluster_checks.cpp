@@ -1,0 +1,95 @@
+#include "cli/doctor/cluster_checks.h"
+
+#include <nlohmann/json.hpp>
+
+#include <map>
+
+namespace muster::cli {
+namespace {
+
+Check checkLeader(const Json& status) {
+  std::string leader = textAt(status, "/leader/id");
+  if (leader.empty()) {
+    return {Verdict::FAILED, "leader", "no coordinator leads",
+            "muster doctor, on a coordinator's machine: is a majority of ZooKeeper there?"};
+  }
+  return {Verdict::OK, "leader",
+          leader + " leads in epoch " + std::to_string(numberAt(status, "/epoch")), ""};
+}
+
+Checks checkCoordinator(const Json& one) {
+  std::string subject = "coordinator " + textAt(one, "/id");
+  if (!one.value("reachable", false)) {
+    return {{Verdict::FAILED, subject, "is not reached at " + textAt(one, "/address"),
+             "systemctl status muster-coordinator, on its machine"}};
+  }
+  Checks checks = {
+      {Verdict::OK, subject,
+       textAt(one, "/stage") + ", index " + std::to_string(numberAt(one, "/applied_index")), ""}};
+  for (const Json& alarm : listAt(one, "/alarms")) {
+    checks.push_back({Verdict::FAILED, subject,
+                      textAt(alarm, "/name") + ": " + textAt(alarm, "/text"),
+                      "docs/OPERATIONS.md, Alarms"});
+  }
+  if (numberAt(one, "/wrong_guesses") > 0) {
+    checks.push_back({Verdict::WARNING, subject,
+                      "took a living leader for dead " +
+                          std::to_string(numberAt(one, "/wrong_guesses")) + " times",
+                      "look for a host that stalls or loses packets"});
+  }
+  return checks;
+}
+
+// All that stand at one index must have one state.
+Check checkStates(const Json& status) {
+  std::map<std::string, std::string> hashes;
+  for (const Json& one : listAt(status, "/coordinators")) {
+    std::string hash = textAt(one, "/state_hash");
+    if (hash.empty()) continue;
+    auto [at, fresh] = hashes.emplace(std::to_string(numberAt(one, "/applied_index")), hash);
+    if (!fresh && at->second != hash) {
+      return {Verdict::FAILED, "state",
+              textAt(one, "/id") + " differs from others at index " + at->first,
+              "docs/OPERATIONS.md, state_diverged"};
+    }
+  }
+  return {Verdict::OK, "state", "coordinators agree at equal index", ""};
+}
+
+Check checkNode(const Json& node) {
+  std::string subject = "node " + textAt(node, "/name");
+  std::string phase = textAt(node, "/status/phase");
+  if (phase == "Unreachable" || phase == "Lost") {
+    return {Verdict::FAILED, subject, phase + " " + textAt(node, "/status/message"),
+            "systemctl status muster-worker, on its machine"};
+  }
+  if (phase == "Ready") return {Verdict::OK, subject, phase, ""};
+  return {Verdict::WARNING, subject, phase + ": takes nothing new",
+          "muster uncordon " + textAt(node, "/name") + ", once it is well"};
+}
+
+}  // namespace
+
+Checks checkCoordinators(const Json& status) {
+  Checks checks = {checkLeader(status)};
+  for (const Json& one : listAt(status, "/coordinators")) {
+    for (Check& check : checkCoordinator(one)) checks.push_back(std::move(check));
+  }
+  checks.push_back(checkStates(status));
+  return checks;
+}
+
+Checks checkNodes(const Json& nodes, const std::string& version) {
+  Checks checks;
+  for (const Json& node : listAt(nodes, "/items")) {
+    checks.push_back(checkNode(node));
+    std::string theirs = textAt(node, "/version");
+    if (theirs.empty() || theirs == version) continue;
+    checks.push_back({Verdict::WARNING, "node " + textAt(node, "/name"),
+                      "runs " + theirs + ", this command is " + version,
+                      "ansible-playbook playbooks/upgrade.yml"});
+  }
+  return checks;
+}
+
+}  // namespace muster::cli
