@@ -12,13 +12,14 @@ namespace muster::cli {
 // Whether nobody listens on `port` of 127.0.0.1.
 bool isFree(uint16_t port);
 
-// The right to take the documented HTTP port, held while a cluster starts: between the look at a
-// port and its use lies a second in which another `muster up` of this machine would find it free as
-// well.
+// The right to take the documented HTTP ports. A cluster that took them holds it as long as its
+// supervisor lives: while it starts, and while a coordinator that died is started again, another
+// `muster up` of this machine would find them free.
 class FirstPortClaim {
  public:
   FirstPortClaim();
   bool held() const { return lock_.get() >= 0; }
+  int fd() const { return lock_.get(); }  // a process that inherits it holds the claim as well
 
  private:
   kj::AutoCloseFd lock_;

@@ -72,6 +72,14 @@ void drawZookeepers(LocalPlan& plan, uint32_t count, FreePorts& ports) {
 
 }  // namespace
 
+bool hasFirstPort(const LocalPlan& plan) {
+  auto takes = [](uint16_t port) {
+    return [port](const auto& one) { return one.httpPort == port; };
+  };
+  return std::any_of(plan.coordinators.begin(), plan.coordinators.end(), takes(FIRST_HTTP_PORT)) ||
+         std::any_of(plan.gateways.begin(), plan.gateways.end(), takes(GATEWAY_PORT));
+}
+
 Result<LocalPlan> drawPlan(const UpOptions& options, const LocalLayout& layout,
                            FirstPort firstPort) {
   auto counts = checkCounts(options);

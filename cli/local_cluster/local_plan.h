@@ -69,6 +69,9 @@ inline std::string localAddress(uint16_t port) {
 // Who may take the documented ports, if they are free.
 enum class FirstPort : uint8_t { OURS_IF_FREE, LEAVE };
 
+// Whether it took one of the documented HTTP ports.
+bool hasFirstPort(const LocalPlan& plan);
+
 // Draws a plan with free ports: 7400 for the first coordinator's HTTP and 7402 for the gateway's if
 // they are free, the kernel's choice for the rest. Refuses INVALID_VALUE for counts that make no
 // cluster and for unknown roles.

@@ -32,11 +32,13 @@ constexpr int EXIT_INTERRUPTED = 130;
 // One `muster up` from its plan to a cluster that serves.
 class UpRun {
  public:
-  UpRun(EventLoop& loop, LocalLayout layout, LocalPlan plan, Terminal& terminal)
+  UpRun(EventLoop& loop, LocalLayout layout, LocalPlan plan, const FirstPortClaim& claim,
+        Terminal& terminal)
       : loop_(loop),
         runner_(makeProcessRunner(loop)),
         layout_(std::move(layout)),
         plan_(std::move(plan)),
+        claim_(claim),
         terminal_(terminal),
         transport_(makeTlsTransport(loop.network(), loop.timer(), plan_.cluster,
                                     {layout_.pki() + "/ca.crt", layout_.pki() + "/admin-admin.crt",
@@ -71,13 +73,15 @@ class UpRun {
   void startSupervisor() {
     std::string self = ownProgram();
     std::string log = layout_.logOf("supervisor");
+    std::vector<int> kept;
+    if (claim_.held() && hasFirstPort(plan_)) kept.push_back(claim_.fd());
     supervisor_ = runner_->spawn({.argv = {self, "up", "--supervise", "--dir", layout_.root},
                                   .env = childEnvironment(),
                                   .cwd = layout_.root,
                                   .stdoutFile = log,
                                   .stderrFile = log,
                                   .session = Session::OWN,
-                                  .inheritedFds = {}});
+                                  .inheritedFds = kept});
   }
 
   Co<void> waitUntilComplete() {
@@ -111,6 +115,7 @@ class UpRun {
   kj::Own<ProcessRunner> runner_;
   LocalLayout layout_;
   LocalPlan plan_;
+  const FirstPortClaim& claim_;
   Terminal& terminal_;
   kj::Own<Transport> transport_;
   kj::Own<ChildProcess> supervisor_;
@@ -200,9 +205,10 @@ void printSummary(const LocalPlan& plan, const LocalLayout& layout, Terminal& te
 }
 
 int bringUpAndFollow(const UpOptions& options, const LocalLayout& layout, const LocalPlan& plan,
-                     Terminal& terminal, const Environment& environment) {
+                     const FirstPortClaim& claim, Terminal& terminal,
+                     const Environment& environment) {
   EventLoop loop(TerminationSignals::CAPTURE);
-  UpRun run(loop, layout, plan, terminal);
+  UpRun run(loop, layout, plan, claim, terminal);
   auto interrupted = loop.onTermination().then([](int) { return false; });
   kj::Promise<void> up = run.bringUp();
   bool complete =
@@ -232,12 +238,12 @@ LocalLayout layoutOf(const std::string& directory, const Environment& environmen
 int runUp(const UpOptions& options, Terminal& terminal, const Environment& environment) {
   LocalLayout layout = layoutOf(options.directory, environment);
   if (options.supervise) return superviseLocalCluster(layout);
-  FirstPortClaim claim;  // until the port is really used
+  FirstPortClaim claim;
   auto plan = planFor(options, layout, claim);
   if (!plan) return terminal.fail(plan.refusal());
   auto ports = checkPorts(*plan, layout);
   if (!ports) return terminal.fail(ports.refusal());
-  return bringUpAndFollow(options, layout, *plan, terminal, environment);
+  return bringUpAndFollow(options, layout, *plan, claim, terminal, environment);
 }
 
 }  // namespace muster::cli

@@ -3,13 +3,17 @@
 #include "cli/local_cluster/cluster_file.h"
 #include "cli/local_cluster/config_files.h"
 #include "cli/local_cluster/free_ports.h"
+#include "tests/base/temporary_folder.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <memory>
 #include <set>
+#include <unistd.h>
 
-namespace muster::cli {
+namespace muster::cli::local_plan_test {
 namespace {
 
 using testing::HasSubstr;
@@ -49,6 +53,37 @@ TEST(LocalPlan, givesNoPortTwice) {
   }
   EXPECT_EQ(ports.size(), count);
   EXPECT_EQ(ports.count(0), 0u);
+}
+
+// Claims lie in the folder for temporary files: here one of this test's own.
+class ClaimedPort : public testing::Test {
+ protected:
+  void SetUp() override { ::setenv("TMPDIR", folder_.path().c_str(), 1); }
+  void TearDown() override { ::unsetenv("TMPDIR"); }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(ClaimedPort, staysWithTheProcessThatInheritsIt) {
+  auto claim = std::make_unique<FirstPortClaim>();
+  ASSERT_TRUE(claim->held());
+  kj::AutoCloseFd inherited(::dup(claim->fd()));
+  claim.reset();
+  EXPECT_FALSE(FirstPortClaim().held()) << "its coordinator may just be starting again";
+  inherited = nullptr;
+  EXPECT_TRUE(FirstPortClaim().held());
+}
+
+TEST(LocalPlan, knowsWhetherItHasADocumentedPort) {
+  auto made = drawPlan({}, LAYOUT, FirstPort::LEAVE);
+  EXPECT_FALSE(hasFirstPort(*made));
+  made->coordinators[0].httpPort = 7400;
+  EXPECT_TRUE(hasFirstPort(*made));
+  made->coordinators[0].httpPort = 7403;
+  made->gateways[0].httpPort = 7402;
+  EXPECT_TRUE(hasFirstPort(*made));
+  made->gateways.clear();
+  EXPECT_FALSE(hasFirstPort(*made));
 }
 
 TEST(LocalPlan, onlyOneStartAtATimeMayTakeTheFirstPort) {
@@ -119,4 +154,4 @@ TEST(ClusterFile, comesBackAsItWas) {
 }
 
 }  // namespace
-}  // namespace muster::cli
+}  // namespace muster::cli::local_plan_test

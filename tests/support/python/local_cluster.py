@@ -1,4 +1,6 @@
 """A whole cluster of real processes in a directory of its own, as `muster up` makes it."""
+import contextlib
+import fcntl
 import json
 import os
 import re
@@ -26,6 +28,17 @@ class Answer:
 
     def __repr__(self):
         return f"exit {self.code} of: {' '.join(self.argv)}\nstdout: {self.out}\nstderr: {self.err}"
+
+
+@contextlib.contextmanager
+def documentedPortsLeftAlone():
+    """Clusters that are started meanwhile draw other ports than the documented ones: a cluster that goes down and comes
+    back wants its own again, and a neighbour would have taken them. Nothing is done when somebody's cluster has them."""
+    path = os.path.join(tempfile.gettempdir(), "muster-first-port.lock")
+    with open(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW, 0o666)) as file:
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        yield
 
 
 class LocalCluster:
@@ -65,7 +78,8 @@ class LocalCluster:
 
     def up(self, *flags):
         wanted = self.flags if not os.path.exists(os.path.join(self.dir, "local.json")) else []
-        return self.run("up", "--detach", "--dir", self.dir, *wanted, "--models", self.models, *flags)
+        with documentedPortsLeftAlone():
+            return self.run("up", "--detach", "--dir", self.dir, *wanted, "--models", self.models, *flags)
 
     def down(self, *flags):
         return self.run("down", "--dir", self.dir, *flags)
