@@ -113,26 +113,54 @@ set(MUSTER_THREADED_TESTS "^base/|zookeeper|rocks")
 # Not these: the sanitizer's clone() ends a child that shares our memory, and a memory keeper is one.
 set(MUSTER_NO_THREAD_SANITIZER "^base/memory_keeper_test$")
 
-# muster_test(sharding/placer_test LABELS unit DEPENDS muster::sharding)
-# Source tests/sharding/placer_test.cpp, ctest name sharding/placer_test. LABELS: unit, property, golden, sim,
-# integration, nemesis, gpu, model, crash. TIMEOUT in seconds, 60 unless given. SERIAL: never beside another test.
-function(muster_test name)
-  cmake_parse_arguments(ARG "SERIAL" "TIMEOUT;PROCESSORS" "LABELS;DEPENDS;SOURCES" ${ARGN})
-  _muster_name(target ${name})
-  add_executable(${target} ${CMAKE_SOURCE_DIR}/tests/${name}.cpp ${ARG_SOURCES})
-  target_link_libraries(${target} PRIVATE muster_options ${ARG_DEPENDS} GTest::gmock GTest::gtest_main)
-  set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+# What every program of tests is: where it lies, what it knows.
+function(_muster_test_program target)
+  add_executable(${target} ${ARGN})
+  target_link_libraries(${target} PRIVATE muster_options GTest::gmock muster_tests_main)
+  set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests
+    UNITY_BUILD ${MUSTER_UNITY} UNITY_BUILD_BATCH_SIZE ${MUSTER_UNITY_FILES})
   target_compile_definitions(${target} PRIVATE
     MUSTER_SOURCE_DIR="${CMAKE_SOURCE_DIR}" MUSTER_BINARY_DIR="${CMAKE_BINARY_DIR}/bin")
-  add_test(NAME ${name} COMMAND ${target})
+endfunction()
+
+# The program of one file, or, for files that need none of their own, the one of all such files of the folder with the same
+# labels: linked once, and compiled a few files at a time where MUSTER_UNITY is on.
+function(_muster_test_target out name labels sources)
+  if(sources)
+    _muster_name(target ${name})
+    _muster_test_program(${target} ${sources})
+  else()
+    get_filename_component(folder ${name} DIRECTORY)
+    list(JOIN labels "_" suffix)
+    _muster_name(target ${folder}_${suffix}_tests)
+    if(NOT TARGET ${target})
+      _muster_test_program(${target})
+    endif()
+  endif()
+  target_sources(${target} PRIVATE ${CMAKE_SOURCE_DIR}/tests/${name}.cpp)
+  set(${out} ${target} PARENT_SCOPE)
+endfunction()
+
+# muster_test(sharding/placer_test LABELS unit DEPENDS muster::sharding)
+# Source tests/sharding/placer_test.cpp, ctest name sharding/placer_test, a process of its own. LABELS: unit, property,
+# golden, sim, integration, nemesis, gpu, model, crash. TIMEOUT in seconds, 60 unless given. SERIAL: never beside another
+# test. STARTS: programs that it starts. SOURCES: more files; such a test is a program of its own, muster_sharding_placer_test.
+function(muster_test name)
+  cmake_parse_arguments(ARG "SERIAL" "TIMEOUT;PROCESSORS" "LABELS;DEPENDS;SOURCES;STARTS" ${ARGN})
+  if(name MATCHES "${MUSTER_THREADED_TESTS}" AND NOT name MATCHES "${MUSTER_NO_THREAD_SANITIZER}")
+    list(APPEND ARG_LABELS tsan)
+  endif()
+  _muster_test_target(target ${name} "${ARG_LABELS}" "${ARG_SOURCES}")
+  target_link_libraries(${target} PRIVATE ${ARG_DEPENDS})
+  if(ARG_STARTS)
+    add_dependencies(${target} ${ARG_STARTS})
+  endif()
+  add_test(NAME ${name} COMMAND ${target} --file=tests/${name}.cpp)
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 60)
     if(MUSTER_SANITIZE)
       set(ARG_TIMEOUT 300)  # sanitized code is five to ten times as slow
     endif()
-  endif()
-  if(name MATCHES "${MUSTER_THREADED_TESTS}" AND NOT name MATCHES "${MUSTER_NO_THREAD_SANITIZER}")
-    list(APPEND ARG_LABELS tsan)
   endif()
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
   foreach(label ${ARG_LABELS})

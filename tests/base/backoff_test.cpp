@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-namespace muster {
+namespace muster::backoff_test {
 namespace {
 
 constexpr BackoffPolicy POLICY{.delayMin = 100_ms, .delayMax = 2_s};
@@ -42,4 +42,4 @@ TEST(Backoff, equalSeedsGiveEqualDelays) {
 }
 
 }  // namespace
-}  // namespace muster
+}  // namespace muster::backoff_test

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-namespace muster {
+namespace muster::co_test {
 namespace {
 
 class CoTest : public testing::Test {
@@ -225,4 +225,4 @@ TEST_F(CoTest, taskSetTakesCoroutines) {
 }
 
 }  // namespace
-}  // namespace muster
+}  // namespace muster::co_test

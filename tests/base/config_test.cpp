@@ -6,7 +6,7 @@
 #include <fstream>
 #include <unistd.h>
 
-namespace muster {
+namespace muster::config_test {
 namespace {
 
 ConfigSchema sample() {
@@ -218,4 +218,4 @@ Settings of the sample.
 }
 
 }  // namespace
-}  // namespace muster
+}  // namespace muster::config_test

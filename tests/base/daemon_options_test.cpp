@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace muster {
+namespace muster::daemon_options_test {
 namespace {
 
 using Words = std::vector<std::string>;
@@ -60,4 +60,4 @@ TEST(DaemonOptions, refusesWhatItDoesNotKnow) {
 }
 
 }  // namespace
-}  // namespace muster
+}  // namespace muster::daemon_options_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace muster {
+namespace muster::did_you_mean_test {
 namespace {
 
 TEST(DidYouMean, countsSwapsAsOneChange) {
@@ -41,4 +41,4 @@ TEST(DidYouMean, suggestsTheNearestAndOnlyWhatIsLikely) {
 }
 
 }  // namespace
-}  // namespace muster
+}  // namespace muster::did_you_mean_test

@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-namespace muster {
+namespace muster::event_loop_test {
 namespace {
 
 struct Socketpair {
@@ -248,4 +248,4 @@ TEST(SystemRandom, drawsDiffer) {
 }
 
 }  // namespace
-}  // namespace muster
+}  // namespace muster::event_loop_test

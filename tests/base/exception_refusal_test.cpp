@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 #include <kj/debug.h>
 
-namespace muster {
+namespace muster::exception_refusal_test {
 namespace {
 
 TEST(ExceptionRefusal, theFirstCodeThatExistsNamesTheRefusal) {
@@ -25,4 +25,4 @@ TEST(ExceptionRefusal, theFirstCodeThatExistsNamesTheRefusal) {
 }
 
 }  // namespace
-}  // namespace muster
+}  // namespace muster::exception_refusal_test

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-namespace muster {
+namespace muster::files_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -127,4 +127,4 @@ TEST_F(Files, aNewFileThatIsDroppedLeavesNothing) {
 }
 
 }  // namespace
-}  // namespace muster
+}  // namespace muster::files_test

@@ -2,7 +2,7 @@
 
 #include "tests/base/http_fixture.h"
 
-namespace muster {
+namespace muster::http_client_test {
 namespace {
 
 class HttpProbing : public HttpServerTest {
@@ -79,4 +79,4 @@ TEST_F(HttpProbing, aPathThatIsNoneIsRefused) {
 }
 
 }  // namespace
-}  // namespace muster
+}  // namespace muster::http_client_test

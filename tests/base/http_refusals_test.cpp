@@ -1,7 +1,7 @@
 // What the HTTP port refuses, over raw sockets: whatever the library behind it says.
 #include "tests/base/http_fixture.h"
 
-namespace muster {
+namespace muster::http_refusals_test {
 namespace {
 
 class HttpRefusals : public HttpServerTest {};
@@ -196,4 +196,4 @@ TEST_F(HttpRefusals, anAddressOrTlsFileThatCannotBeUsedIsNamed) {
 }
 
 }  // namespace
-}  // namespace muster
+}  // namespace muster::http_refusals_test

@@ -1,7 +1,7 @@
 // What the HTTP port does for well-behaved, slow and vanishing clients.
 #include "tests/base/http_fixture.h"
 
-namespace muster {
+namespace muster::http_server_test {
 namespace {
 
 class HttpServing : public HttpServerTest {};
@@ -244,4 +244,4 @@ TEST_F(HttpServing, manyClientsAtOnceAreAllAnswered) {
 }
 
 }  // namespace
-}  // namespace muster
+}  // namespace muster::http_server_test

@@ -4,7 +4,7 @@
 #include <deque>
 #include <memory>
 
-namespace muster {
+namespace muster::http_stream_test {
 namespace {
 
 // Gives its pieces, then does what it was told to do at the end.
@@ -134,4 +134,4 @@ TEST_F(HttpStreaming, aHeadRequestAsksForNoPiece) {
 }
 
 }  // namespace
-}  // namespace muster
+}  // namespace muster::http_stream_test

@@ -6,7 +6,7 @@
 
 #include <kj/compat/tls.h>
 
-namespace muster {
+namespace muster::http_tls_test {
 namespace {
 
 constexpr const char* CLUSTER = "prod";
@@ -124,4 +124,4 @@ TEST_F(HttpTls, aHandshakeThatNeverComesEndsAtItsDeadline) {
 }
 
 }  // namespace
-}  // namespace muster
+}  // namespace muster::http_tls_test

@@ -6,7 +6,7 @@
 
 #include <thread>
 
-namespace muster {
+namespace muster::log_test {
 namespace {
 
 constexpr const char* CANARY = "canary-b1946ac92492d2347c6235b4d2611184";
@@ -135,4 +135,4 @@ TEST(Log, readsLevelsAndFormats) {
 }
 
 }  // namespace
-}  // namespace muster
+}  // namespace muster::log_test

@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-namespace muster {
+namespace muster::memory_keeper_test {
 namespace {
 
 // A process that has a keeper and waits to be killed.
@@ -118,4 +118,4 @@ TEST(MemoryKeeper, isGoneWhenItsOwnerIs) {
 }
 
 }  // namespace
-}  // namespace muster
+}  // namespace muster::memory_keeper_test

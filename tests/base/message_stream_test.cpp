@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-namespace muster {
+namespace muster::message_stream_test {
 namespace {
 
 // Keeps what is written, by write; each write ends when the test says so.
@@ -146,4 +146,4 @@ TEST_F(MessageStreamTest, aWriteThatFailsIsToldToTheNextOneAndToTheEnd) {
 }
 
 }  // namespace
-}  // namespace muster
+}  // namespace muster::message_stream_test

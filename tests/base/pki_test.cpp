@@ -7,7 +7,7 @@
 
 #include <sys/stat.h>
 
-namespace muster {
+namespace muster::pki_test {
 namespace {
 
 mode_t modeOf(const std::string& path) {
@@ -58,4 +58,4 @@ TEST(Pki, textWithoutCertificateIsRefused) {
 }
 
 }  // namespace
-}  // namespace muster
+}  // namespace muster::pki_test

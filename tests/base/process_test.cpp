@@ -18,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-namespace muster {
+namespace muster::process_test {
 namespace {
 
 ProcessSpec shell(std::string script) {
@@ -251,4 +251,4 @@ TEST(Process, loopClosesCleanlyWhileChildrenRun) {
 }
 
 }  // namespace
-}  // namespace muster
+}  // namespace muster::process_test

@@ -7,7 +7,7 @@
 #include <set>
 #include <sstream>
 
-namespace muster {
+namespace muster::refusal_code_test {
 namespace {
 
 // The enumerators as the header lists them: the table cannot forget one that this finds.
@@ -98,4 +98,4 @@ TEST(RefusalCode, aCodeOfANewerPeerIsInternal) {
 }
 
 }  // namespace
-}  // namespace muster
+}  // namespace muster::refusal_code_test

@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-namespace muster {
+namespace muster::rpc_test {
 namespace {
 
 const ClusterName CLUSTER{"test"};
@@ -255,4 +255,4 @@ TEST_F(RpcTest, closeAllClosesAll) {
 }
 
 }  // namespace
-}  // namespace muster
+}  // namespace muster::rpc_test

@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-namespace muster {
+namespace muster::service_manager_test {
 namespace {
 
 using testing::ElementsAre;
@@ -93,4 +93,4 @@ TEST(ServiceManager, isNotMissedWhereThereIsNone) {
 }
 
 }  // namespace
-}  // namespace muster
+}  // namespace muster::service_manager_test

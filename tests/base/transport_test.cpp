@@ -19,7 +19,7 @@
 #include <string>
 #include <vector>
 
-namespace muster {
+namespace muster::transport_test {
 namespace {
 
 const ClusterName CLUSTER{"test"};
@@ -321,4 +321,4 @@ TEST(Role, commonNamesRoundTripAndOddOnesAreNothing) {
 }
 
 }  // namespace
-}  // namespace muster
+}  // namespace muster::transport_test

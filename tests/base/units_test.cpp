@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-namespace muster {
+namespace muster::units_test {
 namespace {
 
 TEST(Units, readsSizesAndDurations) {
@@ -79,4 +79,4 @@ TEST(Random, isEqualForEqualSeedsAndStaysBelowTheLimit) {
 }
 
 }  // namespace
-}  // namespace muster
+}  // namespace muster::units_test

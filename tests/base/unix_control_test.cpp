@@ -18,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-namespace muster {
+namespace muster::unix_control_test {
 namespace {
 
 using Side = capnp::rpc::twoparty::Side;
@@ -137,4 +137,4 @@ TEST_F(UnixControlTest, anotherUserIsHungUpOn) {
 }
 
 }  // namespace
-}  // namespace muster
+}  // namespace muster::unix_control_test

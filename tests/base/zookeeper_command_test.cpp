@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace muster {
+namespace muster::zookeeper_command_test {
 namespace {
 
 using testing::HasSubstr;
@@ -58,4 +58,4 @@ TEST(ZookeeperCommand, aMissingJarIsRefusedWithItsPackage) {
 }
 
 }  // namespace
-}  // namespace muster
+}  // namespace muster::zookeeper_command_test

@@ -8,7 +8,7 @@
 #include <cmath>
 #include <limits>
 
-namespace muster::bench {
+namespace muster::bench::report_test {
 namespace {
 
 TEST(Report, isOneJsonLineWithFiguresBudgetsAndMachine) {
@@ -92,4 +92,4 @@ TEST(Percentile, isTheNearestRank) {
 }
 
 }  // namespace
-}  // namespace muster::bench
+}  // namespace muster::bench::report_test

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace muster::cli {
+namespace muster::cli::arguments_test {
 namespace {
 
 using Words = std::vector<std::string>;
@@ -138,4 +138,4 @@ TEST(Arguments, everyCommandHasAPageWithItsFlags) {
 }
 
 }  // namespace
-}  // namespace muster::cli
+}  // namespace muster::cli::arguments_test

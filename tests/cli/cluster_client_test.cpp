@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace muster::cli {
+namespace muster::cli::cluster_client_test {
 namespace {
 
 using Kind = FakeAnswer::Kind;
@@ -332,4 +332,4 @@ TEST_F(ClusterClientTest, anOldLeaderOfALowerEpochIsNotAsked) {
 }
 
 }  // namespace
-}  // namespace muster::cli
+}  // namespace muster::cli::cluster_client_test

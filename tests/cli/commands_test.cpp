@@ -12,7 +12,7 @@
 #include <future>
 #include <thread>
 
-namespace muster::cli {
+namespace muster::cli::commands_test {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -374,4 +374,4 @@ TEST_F(CommandsTest, completionKnowsEveryCommand) {
 }
 
 }  // namespace
-}  // namespace muster::cli
+}  // namespace muster::cli::commands_test

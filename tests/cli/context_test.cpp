@@ -6,7 +6,7 @@
 
 #include <filesystem>
 
-namespace muster::cli {
+namespace muster::cli::context_test {
 namespace {
 
 class ContextTest : public testing::Test {
@@ -121,4 +121,4 @@ TEST_F(ContextTest, aFileThatIsNoContextCannotBeAdded) {
 }
 
 }  // namespace
-}  // namespace muster::cli
+}  // namespace muster::cli::context_test

@@ -8,7 +8,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-namespace muster::cli {
+namespace muster::cli::doctor_test {
 namespace {
 
 using testing::AllOf;
@@ -132,4 +132,4 @@ TEST(Doctor, saysHowMuchOfADiskIsFree) {
 }
 
 }  // namespace
-}  // namespace muster::cli
+}  // namespace muster::cli::doctor_test

@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-namespace muster::cli {
+namespace muster::cli::output_test {
 namespace {
 
 Json answer() {
@@ -84,4 +84,4 @@ TEST(Output, timesAreRead) {
 }
 
 }  // namespace
-}  // namespace muster::cli
+}  // namespace muster::cli::output_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace muster::cli {
+namespace muster::cli::terminal_test {
 namespace {
 
 struct Screen {
@@ -121,4 +121,4 @@ TEST(Terminal, asksBeforeSomethingStops) {
 }
 
 }  // namespace
-}  // namespace muster::cli
+}  // namespace muster::cli::terminal_test

@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-namespace muster::cli {
+namespace muster::cli::views_test {
 namespace {
 
 const WallTime NOW = *parseRfc3339("2031-01-02T12:10:00.000Z");
@@ -243,4 +243,4 @@ TEST(Views, coloursOnlyRepeatTheWords) {
 }
 
 }  // namespace
-}  // namespace muster::cli
+}  // namespace muster::cli::views_test

@@ -7,7 +7,7 @@
 
 #include <set>
 
-namespace muster::coordinator {
+namespace muster::coordinator::alarms_test {
 namespace {
 
 using failover::FoundFault;
@@ -79,4 +79,4 @@ TEST(Alarms, aFaultOfTheLogIsAnAlarmUnlessItMeansToStopOrToRestore) {
 }
 
 }  // namespace
-}  // namespace muster::coordinator
+}  // namespace muster::coordinator::alarms_test

@@ -4,7 +4,7 @@
 
 #include <string>
 
-namespace muster::coordinator {
+namespace muster::coordinator::answer_cache_test {
 namespace {
 
 class AnswerCacheTest : public testing::Test {
@@ -76,4 +76,4 @@ TEST_F(AnswerCacheTest, keepsABoundedNumber) {
 }
 
 }  // namespace
-}  // namespace muster::coordinator
+}  // namespace muster::coordinator::answer_cache_test

@@ -17,7 +17,7 @@
 #include <sstream>
 #include <string>
 
-namespace muster::coordinator {
+namespace muster::coordinator::authorization_test {
 namespace {
 
 std::map<std::string, capnp::InterfaceSchema> interfaces() {
@@ -153,4 +153,4 @@ TEST(Authorization, saysWhoAndWhat) {
 }
 
 }  // namespace
-}  // namespace muster::coordinator
+}  // namespace muster::coordinator::authorization_test

@@ -14,7 +14,7 @@
 
 #include <gmock/gmock.h>
 
-namespace muster::coordinator {
+namespace muster::coordinator::backup_test {
 namespace {
 
 using failover::EpochView;
@@ -198,4 +198,4 @@ TEST_F(RestoreHistory, refusesWhileACoordinatorStandsInLine) {
 }
 
 }  // namespace
-}  // namespace muster::coordinator
+}  // namespace muster::coordinator::backup_test

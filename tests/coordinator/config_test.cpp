@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-namespace muster::coordinator {
+namespace muster::coordinator::config_test {
 namespace {
 
 const std::string GOOD = R"(
@@ -73,4 +73,4 @@ TEST(CoordinatorOptions, refusesWhatItDoesNotKnow) {
 }
 
 }  // namespace
-}  // namespace muster::coordinator
+}  // namespace muster::coordinator::config_test

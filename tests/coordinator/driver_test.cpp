@@ -11,7 +11,7 @@
 #include <gtest/gtest.h>
 #include <kj/async.h>
 
-namespace muster::coordinator {
+namespace muster::coordinator::driver_test {
 namespace {
 
 const ClusterName CLUSTER{"test"};
@@ -374,4 +374,4 @@ TEST_F(DriverTest, aFollowerRefusesAStoreOfAnotherHistory) {
 }
 
 }  // namespace
-}  // namespace muster::coordinator
+}  // namespace muster::coordinator::driver_test

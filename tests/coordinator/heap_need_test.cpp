@@ -5,7 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace muster::coordinator {
+namespace muster::coordinator::heap_need_test {
 namespace {
 
 using testing::HasSubstr;
@@ -68,4 +68,4 @@ TEST(HeapNeed, isUnknownWhenNobodyAnswers) {
 }
 
 }  // namespace
-}  // namespace muster::coordinator
+}  // namespace muster::coordinator::heap_need_test

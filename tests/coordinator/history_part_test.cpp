@@ -9,7 +9,7 @@
 
 #include <functional>
 
-namespace muster::coordinator {
+namespace muster::coordinator::history_part_test {
 namespace {
 
 const ClusterName CLUSTER{"test"};
@@ -148,4 +148,4 @@ TEST_F(HistoryPartTest, isPutInFrontAndTheMarkOfTheBeginningGoes) {
 }
 
 }  // namespace
-}  // namespace muster::coordinator
+}  // namespace muster::coordinator::history_part_test

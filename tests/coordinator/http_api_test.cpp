@@ -10,7 +10,7 @@
 #include <set>
 #include <sstream>
 
-namespace muster::coordinator {
+namespace muster::coordinator::http_api_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -286,4 +286,4 @@ TEST_F(HttpApiTest, metricsAreWellFormedAndComplete) {
 }
 
 }  // namespace
-}  // namespace muster::coordinator
+}  // namespace muster::coordinator::http_api_test

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace muster::coordinator {
+namespace muster::coordinator::leadership_news_test {
 namespace {
 
 using Said = LeadershipNews::Said;
@@ -84,4 +84,4 @@ TEST_F(LeadershipNewsTest, forgetsWhoHungUp) {
 }
 
 }  // namespace
-}  // namespace muster::coordinator
+}  // namespace muster::coordinator::leadership_news_test

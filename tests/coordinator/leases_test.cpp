@@ -7,7 +7,7 @@
 
 #include <vector>
 
-namespace muster::coordinator {
+namespace muster::coordinator::leases_test {
 namespace {
 
 const NodeName NODE{"gpu01"};
@@ -151,4 +151,4 @@ TEST(ReadyNodes, areNotReadyByAnEarlierStayWhenNobodyAskedInBetween) {
 }
 
 }  // namespace
-}  // namespace muster::coordinator
+}  // namespace muster::coordinator::leases_test

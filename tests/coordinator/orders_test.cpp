@@ -12,7 +12,7 @@
 #include <gtest/gtest.h>
 #include <kj/timer.h>
 
-namespace muster::coordinator {
+namespace muster::coordinator::orders_test {
 namespace {
 
 const ClusterName CLUSTER{"test"};
@@ -248,4 +248,4 @@ TEST_F(OrdersTest, reconcileRegistersANodeThatAttaches) {
 }
 
 }  // namespace
-}  // namespace muster::coordinator
+}  // namespace muster::coordinator::orders_test

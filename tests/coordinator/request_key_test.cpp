@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-namespace muster::coordinator {
+namespace muster::coordinator::request_key_test {
 namespace {
 
 constexpr Instant NOON{Duration{3600_s * 12}.nanos};
@@ -48,4 +48,4 @@ TEST(RequestKey, isAnotherRequestForAnotherKeyOrCaller) {
 }
 
 }  // namespace
-}  // namespace muster::coordinator
+}  // namespace muster::coordinator::request_key_test

@@ -12,7 +12,7 @@
 #include <algorithm>
 #include <map>
 
-namespace muster::coordinator {
+namespace muster::coordinator::snapshot_test {
 namespace {
 
 using failover::Paths;
@@ -168,4 +168,4 @@ TEST_F(RestoreTest, refusesWithoutASnapshotAndOneOfAnotherHistory) {
 }
 
 }  // namespace
-}  // namespace muster::coordinator
+}  // namespace muster::coordinator::snapshot_test

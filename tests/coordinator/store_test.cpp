@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-namespace muster::coordinator {
+namespace muster::coordinator::store_test {
 namespace {
 
 const ClusterName CLUSTER{"test"};
@@ -459,4 +459,4 @@ TEST(StoreFormat, refusesBytesThatAreNoValue) {
 }
 
 }  // namespace
-}  // namespace muster::coordinator
+}  // namespace muster::coordinator::store_test

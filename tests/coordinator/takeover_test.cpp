@@ -17,7 +17,7 @@
 #include <map>
 #include <optional>
 
-namespace muster::coordinator {
+namespace muster::coordinator::takeover_test {
 namespace {
 
 const ClusterName CLUSTER{"test"};
@@ -279,4 +279,4 @@ TEST_F(TakeoverTest, oneAloneTakesNobodyForDead) {
 }
 
 }  // namespace
-}  // namespace muster::coordinator
+}  // namespace muster::coordinator::takeover_test

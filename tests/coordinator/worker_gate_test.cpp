@@ -15,7 +15,7 @@
 #include <functional>
 #include <set>
 
-namespace muster::coordinator {
+namespace muster::coordinator::worker_gate_test {
 namespace {
 
 const ClusterName CLUSTER{"test"};
@@ -291,4 +291,4 @@ TEST_F(WorkerGateTest, asksOtherWorkersWhenOneLacksTheModel) {
 }
 
 }  // namespace
-}  // namespace muster::coordinator
+}  // namespace muster::coordinator::worker_gate_test

@@ -14,7 +14,7 @@
 #include <filesystem>
 #include <map>
 
-namespace muster::coordinator {
+namespace muster::coordinator::crash_test {
 namespace {
 
 using support::FaultyEnd;
@@ -259,4 +259,4 @@ TEST(Crash, anAgentsOrderIsOneThatWasStored) {
 }
 
 }  // namespace
-}  // namespace muster::coordinator
+}  // namespace muster::coordinator::crash_test

@@ -4,7 +4,7 @@
 
 #include <gmock/gmock.h>
 
-namespace muster::failover {
+namespace muster::failover::append_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -345,4 +345,4 @@ TEST_F(AppendTest, aCheckThatWasStuckIsAsNewAsItsAnswer) {
 }
 
 }  // namespace
-}  // namespace muster::failover
+}  // namespace muster::failover::append_test

@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-namespace muster::failover {
+namespace muster::failover::death_rules_test {
 namespace {
 
 const Incarnation LEADER{1, 1};
@@ -192,4 +192,4 @@ TEST(DeathRules, theLineBehindTheLeader) {
 }
 
 }  // namespace
-}  // namespace muster::failover
+}  // namespace muster::failover::death_rules_test

@@ -4,7 +4,7 @@
 
 #include <gmock/gmock.h>
 
-namespace muster::failover {
+namespace muster::failover::election_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -437,4 +437,4 @@ TEST_F(HandOverTest, aFencedLeaderCannotHandOver) {
 }
 
 }  // namespace
-}  // namespace muster::failover
+}  // namespace muster::failover::election_test

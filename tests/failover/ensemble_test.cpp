@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <set>
 
-namespace muster::failover {
+namespace muster::failover::ensemble_test {
 namespace {
 
 using ::testing::SizeIs;
@@ -174,4 +174,4 @@ TEST_F(EnsembleTest, aServerListThatIsNotTheEnsemblesIsRefused) {
 }
 
 }  // namespace
-}  // namespace muster::failover
+}  // namespace muster::failover::ensemble_test

@@ -4,7 +4,7 @@
 
 #include <gmock/gmock.h>
 
-namespace muster::failover {
+namespace muster::failover::guess_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -143,4 +143,4 @@ TEST_F(GuessTest, whoseSessionCannotCommitProvesNothing) {
 }
 
 }  // namespace
-}  // namespace muster::failover
+}  // namespace muster::failover::guess_test

@@ -6,7 +6,7 @@
 
 #include <gmock/gmock.h>
 
-namespace muster::failover {
+namespace muster::failover::log_reader_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -223,4 +223,4 @@ TEST_F(LogReaderTest, theEndOfTheSessionEndsTheReading) {
 }
 
 }  // namespace
-}  // namespace muster::failover
+}  // namespace muster::failover::log_reader_test

@@ -8,7 +8,7 @@
 
 #include <map>
 
-namespace muster::failover {
+namespace muster::failover::log_repair_test {
 namespace {
 
 // A log of `count` batches, and everything somebody may know about it.
@@ -118,4 +118,4 @@ TEST_F(LogRepairTest, aRecordIsReplacedOnlyUnderOurEpochAndOverWhatWasSeen) {
 }
 
 }  // namespace
-}  // namespace muster::failover
+}  // namespace muster::failover::log_repair_test

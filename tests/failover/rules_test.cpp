@@ -8,7 +8,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace muster::failover {
+namespace muster::failover::rules_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -258,4 +258,4 @@ TEST(ServerList, theEnsemblesOwnListMustBeOurs) {
 }
 
 }  // namespace
-}  // namespace muster::failover
+}  // namespace muster::failover::rules_test

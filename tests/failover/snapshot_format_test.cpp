@@ -8,7 +8,7 @@
 
 #include <functional>
 
-namespace muster::failover {
+namespace muster::failover::snapshot_format_test {
 namespace {
 
 SnapshotManifest manifest() {
@@ -74,4 +74,4 @@ TEST(SnapshotFormat, tellsTheOrderOfChunks) {
 }
 
 }  // namespace
-}  // namespace muster::failover
+}  // namespace muster::failover::snapshot_format_test

@@ -7,7 +7,7 @@
 
 #include <gmock/gmock.h>
 
-namespace muster::failover {
+namespace muster::failover::snapshot_test {
 namespace {
 
 using testing::ElementsAre;
@@ -248,4 +248,4 @@ TEST_F(SnapshotTest, aDamagedOrMissingChunkIsRefused) {
 }
 
 }  // namespace
-}  // namespace muster::failover
+}  // namespace muster::failover::snapshot_test

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 #include <kj/async.h>
 
-namespace muster::failover {
+namespace muster::failover::watch_table_test {
 namespace {
 
 class WatchTableTest : public ::testing::Test {
@@ -75,4 +75,4 @@ TEST_F(WatchTableTest, theEndRejectsEveryone) {
 }
 
 }  // namespace
-}  // namespace muster::failover
+}  // namespace muster::failover::watch_table_test

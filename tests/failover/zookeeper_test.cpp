@@ -8,7 +8,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-namespace muster::failover {
+namespace muster::failover::zookeeper_test {
 namespace {
 
 using ZookeeperTest = ZkTest;
@@ -275,4 +275,4 @@ TEST_F(ZookeeperTest, aThousandRequestsInFlightAreAnsweredInOrder) {
 }
 
 }  // namespace
-}  // namespace muster::failover
+}  // namespace muster::failover::zookeeper_test

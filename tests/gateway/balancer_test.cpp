@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace muster::gateway {
+namespace muster::gateway::balancer_test {
 namespace {
 
 std::vector<Candidate> candidates(std::vector<uint32_t> outstanding) {
@@ -112,4 +112,4 @@ TEST_F(Balancing, oneCandidateIsTakenByEveryPolicy) {
 }
 
 }  // namespace
-}  // namespace muster::gateway
+}  // namespace muster::gateway::balancer_test

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-namespace muster::gateway {
+namespace muster::gateway::completion_request_test {
 namespace {
 
 class Completions : public ::testing::Test {
@@ -120,4 +120,4 @@ TEST(WithModel, escapesTheNameAndGivesUpOnAnEscapedKey) {
 }
 
 }  // namespace
-}  // namespace muster::gateway
+}  // namespace muster::gateway::completion_request_test

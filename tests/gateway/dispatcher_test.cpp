@@ -9,7 +9,7 @@
 
 #include <set>
 
-namespace muster::gateway {
+namespace muster::gateway::dispatcher_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -239,4 +239,4 @@ TEST(OpenAiError, hasTheFormThatClientsKnow) {
 }
 
 }  // namespace
-}  // namespace muster::gateway
+}  // namespace muster::gateway::dispatcher_test

@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-namespace muster::gateway {
+namespace muster::gateway::fault_schedules_test {
 namespace {
 
 constexpr int SCHEDULES = 1000;
@@ -245,4 +245,4 @@ TEST(FaultSchedules, aDeadReplicaIsMetRarely) {
 }
 
 }  // namespace
-}  // namespace muster::gateway
+}  // namespace muster::gateway::fault_schedules_test

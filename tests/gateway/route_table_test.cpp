@@ -7,7 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace muster::gateway {
+namespace muster::gateway::route_table_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -160,4 +160,4 @@ TEST(RouteEvents, whatIsNoneIsRefused) {
 }
 
 }  // namespace
-}  // namespace muster::gateway
+}  // namespace muster::gateway::route_table_test

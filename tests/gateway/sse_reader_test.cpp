@@ -6,7 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace muster::gateway {
+namespace muster::gateway::sse_reader_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -54,4 +54,4 @@ TEST(SseReader, readsTheSameHoweverTheBytesAreCut) {
 }
 
 }  // namespace
-}  // namespace muster::gateway
+}  // namespace muster::gateway::sse_reader_test

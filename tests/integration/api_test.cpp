@@ -12,7 +12,7 @@
 #include <functional>
 #include <set>
 
-namespace muster {
+namespace muster::api_test {
 namespace {
 
 using nlohmann::json;
@@ -389,4 +389,4 @@ TEST_F(ApiTest, statusShowsEqualHashesAndStepDownMovesTheLead) {
 }
 
 }  // namespace
-}  // namespace muster
+}  // namespace muster::api_test

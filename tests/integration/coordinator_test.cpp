@@ -15,7 +15,7 @@
 #include <map>
 #include <optional>
 
-namespace muster {
+namespace muster::coordinator_test {
 namespace {
 
 const ClusterName CLUSTER{"test"};
@@ -291,4 +291,4 @@ TEST_F(CoordinatorTest, saysWhatIsWrongInTheErrorStyle) {
 }
 
 }  // namespace
-}  // namespace muster
+}  // namespace muster::coordinator_test

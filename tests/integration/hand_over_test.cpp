@@ -19,7 +19,7 @@
 #include <map>
 #include <sstream>
 
-namespace muster::coordinator {
+namespace muster::coordinator::hand_over_test {
 namespace {
 
 const ClusterName CLUSTER{"test"};
@@ -206,4 +206,4 @@ TEST_F(HandOverUnderLoad, callsInFlightAreAnsweredOnceAndOnlyOnce) {
 }
 
 }  // namespace
-}  // namespace muster::coordinator
+}  // namespace muster::coordinator::hand_over_test

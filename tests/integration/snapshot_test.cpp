@@ -13,7 +13,7 @@
 #include <functional>
 #include <optional>
 
-namespace muster {
+namespace muster::snapshot_test {
 namespace {
 
 const ClusterName CLUSTER{"test"};
@@ -235,4 +235,4 @@ TEST_F(SnapshotClusterTest, aWriterKilledInTheMiddleLosesNothing) {
 }
 
 }  // namespace
-}  // namespace muster
+}  // namespace muster::snapshot_test

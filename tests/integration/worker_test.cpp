@@ -11,7 +11,7 @@
 
 #include <functional>
 
-namespace muster {
+namespace muster::worker_test {
 namespace {
 
 const ClusterName CLUSTER{"test"};
@@ -182,4 +182,4 @@ TEST_F(WorkerTest, doesNotStartWithADamagedOrder) {
 }
 
 }  // namespace
-}  // namespace muster
+}  // namespace muster::worker_test

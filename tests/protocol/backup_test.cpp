@@ -10,7 +10,7 @@
 
 #include <tuple>
 
-namespace muster {
+namespace muster::backup_test {
 namespace {
 
 using Entry = std::tuple<BackupPart, std::string, std::string>;
@@ -170,4 +170,4 @@ TEST(Backup, keepsItsFormat) {
 }
 
 }  // namespace
-}  // namespace muster
+}  // namespace muster::backup_test

@@ -12,7 +12,7 @@
 #include <algorithm>
 #include <cstring>
 
-namespace muster {
+namespace muster::codec_test {
 namespace {
 
 DeploymentSpec sampleSpec() {
@@ -319,4 +319,4 @@ TEST(Codec, aRefusalKeepsItsErrorsAndFixes) {
 }
 
 }  // namespace
-}  // namespace muster
+}  // namespace muster::codec_test

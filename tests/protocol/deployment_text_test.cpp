@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace muster {
+namespace muster::deployment_text_test {
 namespace {
 
 // Any spec that the parser could have made, from a seed.
@@ -239,4 +239,4 @@ TEST(DeploymentDiff, isEmptyExactlyForEqualSpecs) {
 }
 
 }  // namespace
-}  // namespace muster
+}  // namespace muster::deployment_text_test

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace muster {
+namespace muster::deployment_yaml_test {
 namespace {
 
 const std::string HEAD = "version: 1\nname: chat\nmodel: file:/models/chat\n";
@@ -442,4 +442,4 @@ TEST(DeploymentYaml, survivesRandomDamage) {
 }
 
 }  // namespace
-}  // namespace muster
+}  // namespace muster::deployment_yaml_test

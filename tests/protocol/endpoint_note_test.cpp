@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace muster {
+namespace muster::endpoint_note_test {
 namespace {
 
 TEST(EndpointNote, isFoundAgain) {
@@ -21,4 +21,4 @@ TEST(EndpointNote, othersMessagesNameNone) {
 }
 
 }  // namespace
-}  // namespace muster
+}  // namespace muster::endpoint_note_test

@@ -7,7 +7,7 @@
 
 #include <string>
 
-namespace muster {
+namespace muster::error_text_test {
 namespace {
 
 using testing::expectGolden;
@@ -104,4 +104,4 @@ TEST(ErrorText, colourOnlyRepeatsTheWords) {
 }
 
 }  // namespace
-}  // namespace muster
+}  // namespace muster::error_text_test

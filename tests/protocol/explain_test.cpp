@@ -7,7 +7,7 @@
 
 #include <string>
 
-namespace muster {
+namespace muster::explain_test {
 namespace {
 
 TEST(Explain, printsEveryFieldOfADeployment) {
@@ -55,4 +55,4 @@ TEST(Explain, suggestsForUnknownWords) {
 }
 
 }  // namespace
-}  // namespace muster
+}  // namespace muster::explain_test

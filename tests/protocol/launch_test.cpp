@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace muster {
+namespace muster::launch_test {
 namespace {
 
 using ::testing::Contains;
@@ -204,4 +204,4 @@ TEST(EnginePreset, namesItsEngineAndTheDocumentationItWasMadeFrom) {
 }
 
 }  // namespace
-}  // namespace muster
+}  // namespace muster::launch_test

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace muster {
+namespace muster::names_test {
 namespace {
 
 TEST(Names, followTheGrammar) {
@@ -133,4 +133,4 @@ TEST(References, namesAGpuByNodeAndIndex) {
 }
 
 }  // namespace
-}  // namespace muster
+}  // namespace muster::names_test

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace muster {
+namespace muster::phases_test {
 namespace {
 
 using Texts = std::vector<std::string_view>;
@@ -78,4 +78,4 @@ TEST(Phases, everyTextReadsBackAsItsValue) {
 }
 
 }  // namespace
-}  // namespace muster
+}  // namespace muster::phases_test

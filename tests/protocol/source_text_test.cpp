@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace muster {
+namespace muster::source_text_test {
 namespace {
 
 TEST(SourceText, countsLinesAndCharactersFromOne) {
@@ -67,4 +67,4 @@ TEST(TextFlaw, isWhatIsNoUtf8OrAControlCharacter) {
 }
 
 }  // namespace
-}  // namespace muster
+}  // namespace muster::source_text_test

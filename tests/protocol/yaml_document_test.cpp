@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace muster {
+namespace muster::yaml_document_test {
 namespace {
 
 YamlRead read(const std::string& text) {
@@ -216,4 +216,4 @@ TEST(TreeText, readsBackAsTheSameTree) {
 }
 
 }  // namespace
-}  // namespace muster
+}  // namespace muster::yaml_document_test

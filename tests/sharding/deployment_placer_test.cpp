@@ -10,7 +10,7 @@
 
 #include <random>
 
-namespace muster::sharding {
+namespace muster::sharding::deployment_placer_test {
 namespace {
 
 const ModelManifest& manifest() {
@@ -214,4 +214,4 @@ TEST(DeploymentPlacer, placesNothingOfADeploymentThatCannotBeCut) {
 }
 
 }  // namespace
-}  // namespace muster::sharding
+}  // namespace muster::sharding::deployment_placer_test

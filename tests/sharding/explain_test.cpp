@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-namespace muster::sharding {
+namespace muster::sharding::explain_test {
 namespace {
 
 using test::cluster;
@@ -61,4 +61,4 @@ TEST(Explain, namesTheRuleThatIsInTheWay) {
 }
 
 }  // namespace
-}  // namespace muster::sharding
+}  // namespace muster::sharding::explain_test

@@ -10,7 +10,7 @@
 #include <random>
 #include <set>
 
-namespace muster::sharding {
+namespace muster::sharding::gang_test {
 namespace {
 
 using test::NodeBuilder;
@@ -125,4 +125,4 @@ TEST(Gang, isPlacedWhereverTrialFindsAPlaceAndNowhereElse) {
 }
 
 }  // namespace
-}  // namespace muster::sharding
+}  // namespace muster::sharding::gang_test

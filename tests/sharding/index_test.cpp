@@ -6,7 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace muster::sharding {
+namespace muster::sharding::index_test {
 namespace {
 
 using test::cluster;
@@ -95,4 +95,4 @@ TEST(PlacementDraft, changesNothingBelowIt) {
 }
 
 }  // namespace
-}  // namespace muster::sharding
+}  // namespace muster::sharding::index_test

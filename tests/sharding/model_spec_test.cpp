@@ -7,7 +7,7 @@
 
 #include <algorithm>
 
-namespace muster::sharding {
+namespace muster::sharding::model_spec_test {
 namespace {
 
 using test::readConfig;
@@ -214,4 +214,4 @@ TEST(ModelSpec, spreadsExpertsOnlyEvenly) {
 }
 
 }  // namespace
-}  // namespace muster::sharding
+}  // namespace muster::sharding::model_spec_test

@@ -10,7 +10,7 @@
 #include <random>
 #include <set>
 
-namespace muster::sharding {
+namespace muster::sharding::placer_property_test {
 namespace {
 
 const ModelManifest& manifest() {
@@ -185,4 +185,4 @@ TEST(PlacerProperty, tellsNeverFromNotNow) {
 }
 
 }  // namespace
-}  // namespace muster::sharding
+}  // namespace muster::sharding::placer_property_test

@@ -8,7 +8,7 @@
 
 #include <set>
 
-namespace muster::sharding {
+namespace muster::sharding::placer_test {
 namespace {
 
 using test::cluster;
@@ -329,4 +329,4 @@ TEST(Placer, spreadsWhenToldTo) {
 }
 
 }  // namespace
-}  // namespace muster::sharding
+}  // namespace muster::sharding::placer_test

@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-namespace muster::sharding {
+namespace muster::sharding::processes_test {
 namespace {
 
 using test::cluster;
@@ -88,4 +88,4 @@ TEST(Processes, ofAPresetArePlacedOnePerNode) {
 }
 
 }  // namespace
-}  // namespace muster::sharding
+}  // namespace muster::sharding::processes_test

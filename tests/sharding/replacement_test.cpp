@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace muster::sharding {
+namespace muster::sharding::replacement_test {
 namespace {
 
 using test::cluster;
@@ -111,4 +111,4 @@ TEST_F(Replacement, anUnhealthyDeviceIsLeft) {
 }
 
 }  // namespace
-}  // namespace muster::sharding
+}  // namespace muster::sharding::replacement_test

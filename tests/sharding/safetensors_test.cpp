@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace muster::sharding {
+namespace muster::sharding::safetensors_test {
 namespace {
 
 using testing::HasSubstr;
@@ -235,4 +235,4 @@ TEST(SafetensorsIndex, mustAgreeWithTheHeaders) {
 }
 
 }  // namespace
-}  // namespace muster::sharding
+}  // namespace muster::sharding::safetensors_test

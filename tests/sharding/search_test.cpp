@@ -8,7 +8,7 @@
 
 #include <numeric>
 
-namespace muster::sharding {
+namespace muster::sharding::search_test {
 namespace {
 
 using test::specOf;
@@ -144,4 +144,4 @@ TEST(Search, leavesUnknownModelsToTheirEngine) {
 }
 
 }  // namespace
-}  // namespace muster::sharding
+}  // namespace muster::sharding::search_test

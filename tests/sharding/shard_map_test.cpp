@@ -8,7 +8,7 @@
 #include <map>
 #include <random>
 
-namespace muster::sharding {
+namespace muster::sharding::shard_map_test {
 namespace {
 
 using test::specOf;
@@ -285,4 +285,4 @@ TEST(ShardMap, refusesPlansThatDoNotFitTheArchitecture) {
 }
 
 }  // namespace
-}  // namespace muster::sharding
+}  // namespace muster::sharding::shard_map_test

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace muster::sim {
+namespace muster::sim::coordination_semantics_test {
 namespace {
 
 using failover::ANY_VERSION;
@@ -189,4 +189,4 @@ INSTANTIATE_TEST_SUITE_P(Real, CoordinationSemantics, testing::Values(Kind{"real
                          [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace
-}  // namespace muster::sim
+}  // namespace muster::sim::coordination_semantics_test

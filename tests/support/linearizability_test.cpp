@@ -10,7 +10,7 @@
 #include <map>
 #include <random>
 
-namespace muster::testing {
+namespace muster::testing::linearizability_test {
 namespace {
 
 using enum OperationKind;
@@ -295,4 +295,4 @@ TEST(History, namesTheLineItDoesNotUnderstand) {
 }
 
 }  // namespace
-}  // namespace muster::testing
+}  // namespace muster::testing::linearizability_test

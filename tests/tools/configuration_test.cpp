@@ -7,7 +7,7 @@
 
 #include <gtest/gtest.h>
 
-namespace muster {
+namespace muster::configuration_test {
 namespace {
 
 constexpr const char* INTRO =
@@ -29,4 +29,4 @@ TEST(Configuration, theDocumentationNamesEveryKey) {
 }
 
 }  // namespace
-}  // namespace muster
+}  // namespace muster::configuration_test

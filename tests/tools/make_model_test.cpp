@@ -13,7 +13,7 @@
 #include <sstream>
 #include <unistd.h>
 
-namespace muster::sample {
+namespace muster::sample::make_model_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -204,4 +204,4 @@ TEST(Weights, ofNormsAreOne) {
 }
 
 }  // namespace
-}  // namespace muster::sample
+}  // namespace muster::sample::make_model_test

@@ -3,7 +3,7 @@
 
 #include "tests/worker/agent_fixture.h"
 
-namespace muster::worker {
+namespace muster::worker::agent_test {
 namespace {
 
 class AgentTest : public AgentFixture {
@@ -188,4 +188,4 @@ TEST_F(AgentTest, mayGoInTheMiddleOfAnInspection) {
 }
 
 }  // namespace
-}  // namespace muster::worker
+}  // namespace muster::worker::agent_test

@@ -5,7 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace muster::worker {
+namespace muster::worker::config_test {
 namespace {
 
 const std::string GOOD = R"(
@@ -99,4 +99,4 @@ TEST(WorkerOptions, takeFlagsAndKeys) {
 }
 
 }  // namespace
-}  // namespace muster::worker
+}  // namespace muster::worker::config_test

@@ -3,7 +3,7 @@
 
 #include <gmock/gmock.h>
 
-namespace muster::worker {
+namespace muster::worker::coordinator_link_test {
 namespace {
 
 class CoordinatorLinkTest : public AgentFixture {};
@@ -154,4 +154,4 @@ TEST_F(CoordinatorLinkTest, aServerOfAnotherAuthorityGetsNoHello) {
 }
 
 }  // namespace
-}  // namespace muster::worker
+}  // namespace muster::worker::coordinator_link_test

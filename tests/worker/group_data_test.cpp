@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <vector>
 
-namespace muster::worker {
+namespace muster::worker::group_data_test {
 namespace {
 
 using testing::HasSubstr;
@@ -116,4 +116,4 @@ TEST_F(GroupDataTest, garbageDoesNotDisturbTheOthers) {
 }
 
 }  // namespace
-}  // namespace muster::worker
+}  // namespace muster::worker::group_data_test

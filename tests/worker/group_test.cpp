@@ -8,7 +8,7 @@
 
 #include <vector>
 
-namespace muster::worker {
+namespace muster::worker::group_test {
 namespace {
 
 using testing::HasSubstr;
@@ -190,4 +190,4 @@ TEST(GroupProof, isBoundToEveryInput) {
 }
 
 }  // namespace
-}  // namespace muster::worker
+}  // namespace muster::worker::group_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace muster::worker {
+namespace muster::worker::lease_test {
 namespace {
 
 FencingToken epoch(uint64_t number) { return {{1, {7, 7}}, {number}}; }
@@ -51,4 +51,4 @@ TEST(Lease, aLateAnswerCountsFromItsRequest) {
 }
 
 }  // namespace
-}  // namespace muster::worker
+}  // namespace muster::worker::lease_test

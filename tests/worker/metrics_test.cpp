@@ -5,7 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace muster::worker {
+namespace muster::worker::metrics_test {
 namespace {
 
 using testing::HasSubstr;
@@ -44,4 +44,4 @@ TEST(WorkerMetrics, sayThatItIsIsolated) {
 }
 
 }  // namespace
-}  // namespace muster::worker
+}  // namespace muster::worker::metrics_test

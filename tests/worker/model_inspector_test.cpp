@@ -7,7 +7,7 @@
 
 #include <sys/stat.h>
 
-namespace muster::worker {
+namespace muster::worker::model_inspector_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -127,4 +127,4 @@ TEST_F(ModelInspector, refusesOtherSchemes) {
 }
 
 }  // namespace
-}  // namespace muster::worker
+}  // namespace muster::worker::model_inspector_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace muster::worker {
+namespace muster::worker::order_gate_test {
 namespace {
 
 const Guid OURS{1, 1};
@@ -73,4 +73,4 @@ TEST(OrderGate, anUnknownHistoryIsNotAnotherOne) {
 }
 
 }  // namespace
-}  // namespace muster::worker
+}  // namespace muster::worker::order_gate_test

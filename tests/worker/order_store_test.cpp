@@ -12,7 +12,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-namespace muster::worker {
+namespace muster::worker::order_store_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -137,4 +137,4 @@ TEST_F(OrderStoreTest, refusesAnotherFormatVersion) {
 }
 
 }  // namespace
-}  // namespace muster::worker
+}  // namespace muster::worker::order_store_test

@@ -9,7 +9,7 @@
 #include <fstream>
 #include <unistd.h>
 
-namespace muster::worker {
+namespace muster::worker::output_tail_test {
 namespace {
 
 class OutputTailTest : public testing::Test {
@@ -90,4 +90,4 @@ TEST(RankFolderName, comesBackAsItWas) {
 }
 
 }  // namespace
-}  // namespace muster::worker
+}  // namespace muster::worker::output_tail_test

@@ -10,7 +10,7 @@
 #include <filesystem>
 #include <sys/stat.h>
 
-namespace muster::worker {
+namespace muster::worker::rank_scope_test {
 namespace {
 
 class RankScope : public testing::Test {
@@ -81,4 +81,4 @@ TEST_F(RankScope, saysWhichProgramCannotBeStarted) {
 }
 
 }  // namespace
-}  // namespace muster::worker
+}  // namespace muster::worker::rank_scope_test

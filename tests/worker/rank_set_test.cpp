@@ -18,7 +18,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 
-namespace muster::worker {
+namespace muster::worker::rank_set_test {
 namespace {
 
 using testing::HasSubstr;
@@ -369,4 +369,4 @@ TEST_F(RankSetTest, aProgramThatIgnoresSigtermIsKilled) {
 }
 
 }  // namespace
-}  // namespace muster::worker
+}  // namespace muster::worker::rank_set_test

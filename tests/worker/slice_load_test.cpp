@@ -12,7 +12,7 @@
 #include <cstring>
 #include <map>
 
-namespace muster::worker {
+namespace muster::worker::slice_load_test {
 namespace {
 
 class SliceLoadTest : public testing::Test {
@@ -131,4 +131,4 @@ TEST_F(SliceLoadTest, destroyingALoadStopsIt) {
 }
 
 }  // namespace
-}  // namespace muster::worker
+}  // namespace muster::worker::slice_load_test

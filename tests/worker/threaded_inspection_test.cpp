@@ -9,7 +9,7 @@
 #include <future>
 #include <memory>
 
-namespace muster::worker {
+namespace muster::worker::threaded_inspection_test {
 namespace {
 
 class ThreadedInspectionTest : public testing::Test {
@@ -109,4 +109,4 @@ TEST_F(ThreadedInspectionTest, mayGoWhileAThreadStillLooks) {
 }
 
 }  // namespace
-}  // namespace muster::worker
+}  // namespace muster::worker::threaded_inspection_test

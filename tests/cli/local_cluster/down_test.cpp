@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-namespace muster::cli {
+namespace muster::cli::down_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -69,4 +69,4 @@ TEST_F(DownTest, asksAPersonBeforeAClusterThatRunsIsStopped) {
 }
 
 }  // namespace
-}  // namespace muster::cli
+}  // namespace muster::cli::down_test

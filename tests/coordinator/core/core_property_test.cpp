@@ -14,7 +14,7 @@
 #include <functional>
 #include <set>
 
-namespace muster::coordinator {
+namespace muster::coordinator::core_property_test {
 namespace {
 
 using ::testing::IsEmpty;
@@ -488,4 +488,4 @@ TEST(CoreNative, placesAModelByItsManifest) {
 }
 
 }  // namespace
-}  // namespace muster::coordinator
+}  // namespace muster::coordinator::core_property_test

@@ -6,7 +6,7 @@
 
 #include <functional>
 
-namespace muster::coordinator {
+namespace muster::coordinator::decide_test {
 namespace {
 
 using ::testing::Contains;
@@ -212,4 +212,4 @@ TEST_F(Decide, refusesToChangeWhatIsBeingDeletedAndNamesWhereItRuns) {
 }
 
 }  // namespace
-}  // namespace muster::coordinator
+}  // namespace muster::coordinator::decide_test

@@ -8,7 +8,7 @@
 #include <set>
 #include <string>
 
-namespace muster::coordinator {
+namespace muster::coordinator::reconcile_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -481,4 +481,4 @@ TEST_F(Reconcile, finishesADeletionThoughALostNodeStillHoldsRanks) {
 }
 
 }  // namespace
-}  // namespace muster::coordinator
+}  // namespace muster::coordinator::reconcile_test

@@ -7,7 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace muster::coordinator {
+namespace muster::coordinator::recovery_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -211,4 +211,4 @@ TEST_F(Recovery, anAdvanceThatDoesNotFitIsRefused) {
 }
 
 }  // namespace
-}  // namespace muster::coordinator
+}  // namespace muster::coordinator::recovery_test

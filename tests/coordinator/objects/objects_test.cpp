@@ -12,7 +12,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace muster::coordinator {
+namespace muster::coordinator::objects_test {
 namespace {
 
 using testing::expectGolden;
@@ -203,4 +203,4 @@ TEST_F(Objects, foreignBytesCannotBreakTheJson) {
 }
 
 }  // namespace
-}  // namespace muster::coordinator
+}  // namespace muster::coordinator::objects_test

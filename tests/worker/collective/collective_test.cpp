@@ -12,7 +12,7 @@
 #include <numeric>
 #include <vector>
 
-namespace muster::worker {
+namespace muster::worker::collective_test {
 namespace {
 
 using testing::Each;
@@ -221,4 +221,4 @@ TEST(TcpCollective, garbageIsNotTakenForAMessage) {
 }
 
 }  // namespace
-}  // namespace muster::worker
+}  // namespace muster::worker::collective_test

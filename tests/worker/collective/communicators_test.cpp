@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-namespace muster::worker {
+namespace muster::worker::communicators_test {
 namespace {
 
 using testing::ElementsAre;
@@ -168,4 +168,4 @@ TEST(HostIdentity, isTheSameForAllOfAHost) {
 }
 
 }  // namespace
-}  // namespace muster::worker
+}  // namespace muster::worker::communicators_test

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-namespace muster::worker {
+namespace muster::worker::reduction_test {
 namespace {
 
 TEST(PartOf, coversEveryElementOnceInWholeCacheLines) {
@@ -43,4 +43,4 @@ TEST(SumInOrder, mayOverwriteOneOfItsInputs) {
 }
 
 }  // namespace
-}  // namespace muster::worker
+}  // namespace muster::worker::reduction_test

@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-namespace muster::testing {
+namespace muster::testing::cuda_backend_test {
 namespace {
 
 class CudaLogits : public ::testing::TestWithParam<std::string> {
@@ -57,4 +57,4 @@ INSTANTIATE_TEST_SUITE_P(Of, CudaLogits, ::testing::ValuesIn(tinyModelNames()),
                          });
 
 }  // namespace
-}  // namespace muster::testing
+}  // namespace muster::testing::cuda_backend_test

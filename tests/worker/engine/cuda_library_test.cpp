@@ -5,7 +5,7 @@
 
 #include <filesystem>
 
-namespace muster::worker {
+namespace muster::worker::cuda_library_test {
 namespace {
 
 const std::string BUILT = MUSTER_BINARY_DIR "/libmuster_cuda.so";
@@ -42,4 +42,4 @@ TEST(CudaLibrary, saysWhyAGpuThatIsNotThereCannotBeOpened) {
 }
 
 }  // namespace
-}  // namespace muster::worker
+}  // namespace muster::worker::cuda_library_test

@@ -13,7 +13,7 @@
 #include <limits>
 #include <random>
 
-namespace muster::worker {
+namespace muster::worker::kernels_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -234,4 +234,4 @@ TEST(Rope, refusesScalingsItCannotCompute) {
 }
 
 }  // namespace
-}  // namespace muster::worker
+}  // namespace muster::worker::kernels_test

@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-namespace muster::testing {
+namespace muster::testing::logits_test {
 namespace {
 
 class Logits : public ::testing::TestWithParam<std::string> {};
@@ -74,4 +74,4 @@ INSTANTIATE_TEST_SUITE_P(Of, Logits, ::testing::ValuesIn(tinyModelNames()), [](c
 });
 
 }  // namespace
-}  // namespace muster::testing
+}  // namespace muster::testing::logits_test

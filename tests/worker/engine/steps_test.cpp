@@ -8,7 +8,7 @@
 
 #include <algorithm>
 
-namespace muster::testing {
+namespace muster::testing::steps_test {
 namespace {
 
 using worker::KvBlock;
@@ -144,4 +144,4 @@ TEST(StepMessage, refusesEveryTruncation) {
 }
 
 }  // namespace
-}  // namespace muster::testing
+}  // namespace muster::testing::steps_test

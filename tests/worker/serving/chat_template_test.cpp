@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace muster::worker {
+namespace muster::worker::chat_template_test {
 namespace {
 
 using testing::HasSubstr;
@@ -86,4 +86,4 @@ TEST(ChatTemplate, refusesWhatItCannotWrite) {
 }
 
 }  // namespace
-}  // namespace muster::worker
+}  // namespace muster::worker::chat_template_test

@@ -8,7 +8,7 @@
 #include <kj/async-io.h>
 #include <nlohmann/json.hpp>
 
-namespace muster::worker {
+namespace muster::worker::endpoint_test {
 namespace {
 
 using nlohmann::json;
@@ -413,4 +413,4 @@ TEST_F(EndpointTest, countsWhatItServes) {
 }
 
 }  // namespace
-}  // namespace muster::worker
+}  // namespace muster::worker::endpoint_test

@@ -11,7 +11,7 @@
 #include <semaphore>
 #include <thread>
 
-namespace muster::worker {
+namespace muster::worker::engine_loop_test {
 namespace {
 
 using testing::ElementsAre;
@@ -183,4 +183,4 @@ TEST_F(EngineLoopTest, aBrokenGroupEndsEveryAnswerAndSaysWhy) {
 }
 
 }  // namespace
-}  // namespace muster::worker
+}  // namespace muster::worker::engine_loop_test

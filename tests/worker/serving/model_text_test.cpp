@@ -11,7 +11,7 @@
 #include <filesystem>
 #include <fstream>
 
-namespace muster::worker {
+namespace muster::worker::model_text_test {
 namespace {
 
 using testing::Contains;
@@ -160,4 +160,4 @@ TEST_F(ModelTextTest, followsNoLinkOutOfTheRoots) {
 }
 
 }  // namespace
-}  // namespace muster::worker
+}  // namespace muster::worker::model_text_test

@@ -7,7 +7,7 @@
 #include <limits>
 #include <map>
 
-namespace muster::worker {
+namespace muster::worker::sampler_test {
 namespace {
 
 constexpr float NOT_A_NUMBER = std::numeric_limits<float>::quiet_NaN();
@@ -111,4 +111,4 @@ TEST(Sampler, logitsThatAreNoNumbersAreNeverChosen) {
 }
 
 }  // namespace
-}  // namespace muster::worker
+}  // namespace muster::worker::sampler_test

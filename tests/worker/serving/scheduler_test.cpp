@@ -8,7 +8,7 @@
 #include <map>
 #include <set>
 
-namespace muster::worker {
+namespace muster::worker::scheduler_test {
 namespace {
 
 using testing::ElementsAre;
@@ -251,4 +251,4 @@ TEST(SchedulerProperty, noBlockIsHeldTwiceOrLostAndAllThatIsAdmittedEnds) {
 }
 
 }  // namespace
-}  // namespace muster::worker
+}  // namespace muster::worker::scheduler_test

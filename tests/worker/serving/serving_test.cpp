@@ -11,7 +11,7 @@
 
 #include <semaphore>
 
-namespace muster::worker {
+namespace muster::worker::serving_test {
 namespace {
 
 using testing::HasSubstr;
@@ -131,4 +131,4 @@ TEST_F(ServingTest, refusesAnAddressInUse) {
 }
 
 }  // namespace
-}  // namespace muster::worker
+}  // namespace muster::worker::serving_test

@@ -7,7 +7,7 @@
 
 #include <gtest/gtest.h>
 
-namespace muster::worker {
+namespace muster::worker::text_test {
 namespace {
 
 TEST(Utf8, knowsWhatIsNoCharacter) {
@@ -117,4 +117,4 @@ TEST(StopMatcher, withoutStopStringsShowsEverythingAtOnce) {
 }
 
 }  // namespace
-}  // namespace muster::worker
+}  // namespace muster::worker::text_test

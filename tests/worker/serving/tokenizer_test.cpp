@@ -11,7 +11,7 @@
 
 #include <memory>
 
-namespace muster::worker {
+namespace muster::worker::tokenizer_test {
 namespace {
 
 using nlohmann::json;
@@ -248,4 +248,4 @@ TEST(Regex, spacesAreUnicodes) {
 }
 
 }  // namespace
-}  // namespace muster::worker
+}  // namespace muster::worker::tokenizer_test
