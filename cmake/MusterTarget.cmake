@@ -32,6 +32,9 @@ target_compile_options(muster_options INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wno-missing-field-initializers>
   # g++ 12 reports uninitialised and overlapping reads inside std::optional, std::variant and std::string at -O2.
   $<$<CONFIG:Release>:-Wno-maybe-uninitialized;-Wno-restrict>)
+# Messages name our files from the top of the tree, and objects are the same whatever folder the clone lies in, for the
+# compiler cache and for packages.
+target_compile_options(muster_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fmacro-prefix-map=${CMAKE_SOURCE_DIR}/=>)
 if(MUSTER_UNITY)
   # g++ takes the files that are compiled at once for headers, whose coroutines must not keep types of this file alone.
   target_compile_options(muster_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-subobject-linkage>)
