@@ -4,6 +4,7 @@
 #include "base/http_connection.h"
 
 #include "base/http_text.h"
+#include "base/server_tls.h"
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -208,19 +209,8 @@ class ServedConnection final : public HttpConnection,
     stopWriteTimer();
     if (error)
       shared_.logger.debug("TLS handshake failed", {{"peer", remote_}, {"cause", error.message()}});
-    if (!error) readIdentity();
+    if (!error) peerIdentity_ = peerIdentityOf(tls_->native_handle());
     co_return !error;
-  }
-
-  // The chain was verified in the handshake; here only the name is read.
-  void readIdentity() {
-    X509* certificate = SSL_get1_peer_certificate(tls_->native_handle());
-    if (certificate == nullptr) return;
-    std::array<char, 256> name{};
-    int length = X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_commonName,
-                                           name.data(), static_cast<int>(name.size()));
-    X509_free(certificate);
-    if (length > 0) peerIdentity_ = parseCommonName({name.data(), static_cast<size_t>(length)});
   }
 
   // Reads ahead until the end, never more than INPUT_MAX beyond what has been parsed.

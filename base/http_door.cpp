@@ -1,10 +1,11 @@
 #include "base/http_door.h"
 
+#include "base/server_tls.h"
+
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <openssl/ssl.h>
 
 #include <chrono>
 
@@ -40,30 +41,6 @@ Result<tcp::endpoint> resolve(asio::io_context& loop, const std::string& address
   return found.begin()->endpoint();
 }
 
-// Adds the refusal for one step of the TLS set-up that failed.
-void checkTls(const error_code& error, const std::string& file, std::optional<Refusal>& refusal) {
-  if (!error || refusal) return;
-  refusal = Refusal{RefusalCode::INVALID_VALUE,
-                    "cannot use the TLS file " + file + ": " + error.message()};
-}
-
-std::optional<Refusal> configureTls(asio::ssl::context& context, const TlsFiles& files) {
-  error_code error;
-  std::optional<Refusal> refusal;
-  SSL_CTX_set_min_proto_version(context.native_handle(), TLS1_3_VERSION);
-  // Resumed sessions would carry an identity past the end of its certificate.
-  SSL_CTX_set_session_cache_mode(context.native_handle(), SSL_SESS_CACHE_OFF);
-  SSL_CTX_set_num_tickets(context.native_handle(), 0);
-  context.set_verify_mode(asio::ssl::verify_peer, error);
-  context.load_verify_file(files.ca, error);
-  checkTls(error, files.ca, refusal);
-  context.use_certificate_chain_file(files.certificate, error);
-  checkTls(error, files.certificate, refusal);
-  context.use_private_key_file(files.key, asio::ssl::context::pem, error);
-  checkTls(error, files.key, refusal);
-  return refusal;
-}
-
 std::optional<Refusal> openAcceptor(tcp::acceptor& acceptor, const tcp::endpoint& endpoint,
                                     const HttpServerOptions& options) {
   error_code error;
@@ -92,9 +69,7 @@ HttpDoor::HttpDoor(asio::io_context& loop, HttpServerOptions options, std::strin
 
 Result<HttpDoor::TlsContext> HttpDoor::readTls() const {
   if (!options_.tls) return TlsContext();
-  auto context = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_server);
-  if (auto refusal = configureTls(*context, *options_.tls)) return std::move(*refusal);
-  return TlsContext(std::move(context));
+  return readServerTls(*options_.tls);
 }
 
 std::optional<Refusal> HttpDoor::listen() {
