@@ -10,10 +10,14 @@
 
 namespace muster {
 
+// Where an engine takes requests: on loopback, since it speaks without TLS. The proxy of its rank
+// stands before it.
+inline constexpr const char* ENGINE_HOST = "127.0.0.1";
+
 // Where a rank runs. Texts, since a plan names what is only known once the rank starts.
 struct LaunchPlace {
   std::string address;    // of this node
-  std::string port;       // the rank's own HTTP port, chosen by the agent
+  std::string port;       // the rank's own HTTP port on ENGINE_HOST, chosen by the agent
   std::string modelPath;  // resolved; empty when the deployment has no local model
   // Where the group meets, as "host:port"; for the first rank of a MEMBERS preset a list of these.
   std::string rendezvous;

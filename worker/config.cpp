@@ -43,8 +43,10 @@ ConfigSchema makeSchema() {
       configKey(
           "model_roots", STRING_LIST, "",
           "Absolute paths of folders; a `file:` model must lie below one after resolving links."),
-      configKey("rank_binary", STRING, "",
-                "The program of native ranks. Empty: `muster-rank` beside `muster-worker`."),
+      configKey(
+          "rank_binary", STRING, "",
+          "The program of native ranks and of the TLS before others. Empty: `muster-rank` beside "
+          "`muster-worker`."),
       configKey("http.listen", STRING, "", "Where `/metrics` and `/healthz` are. Empty: nowhere."),
       configKey("tls.ca", STRING, "/etc/muster/pki/ca.crt", "Whom to trust."),
       configKey("tls.certificate", STRING, "/etc/muster/pki/worker.crt", "Ours: `worker/NODE`."),

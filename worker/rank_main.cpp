@@ -1,17 +1,19 @@
 // muster-rank: one rank of the native engine. Started by the agent, which talks to it over its
-// control socket; it outlives the agent and is found again there.
+// control socket; it outlives the agent and is found again there. It also starts other engines
+// behind TLS and then is that engine.
 #include "base/event_loop.h"
 #include "base/rpc.h"
 #include "base/short_socket_path.h"
 #include "base/unix_control.h"
 #include "worker/engine/native/native_rank.h"
 #include "worker/engine/native/rank_control.h"
+#include "worker/engine/process/proxied_program.h"
 
 #include <kj/debug.h>
 
 #include <cstdio>
 #include <string>
-#include <string_view>
+#include <vector>
 
 namespace muster::worker {
 namespace {
@@ -45,17 +47,29 @@ int serve(const std::string& socketPath) {
   return 0;
 }
 
+int serveBehindTls(const std::vector<std::string>& words) {
+  auto program = parseProxiedProgram(words);
+  if (program) return runBehindTls(*program);
+  std::fprintf(stderr, "muster-rank: error: %s\n", program.refusal().text.c_str());
+  return EXIT_USAGE;
+}
+
+int run(const std::vector<std::string>& words) {
+  if (!words.empty() && words[0] == BEHIND_TLS)
+    return serveBehindTls({words.begin() + 1, words.end()});
+  if (words.size() == 2 && words[0] == "--control") return serve(words[1]);
+  std::fputs("usage: muster-rank --control SOCKET    (started by muster-worker)\n", stderr);
+  return EXIT_USAGE;
+}
+
 }  // namespace
 }  // namespace muster::worker
 
 int main(int argc, char** argv) {
-  if (argc != 3 || std::string_view(argv[1]) != "--control") {
-    std::fputs("usage: muster-rank --control SOCKET    (started by muster-worker)\n", stderr);
-    return muster::worker::EXIT_USAGE;
-  }
   kj::_::Debug::setLogLevel(kj::LogSeverity::INFO);
   int code = 1;
-  auto failed = kj::runCatchingExceptions([&] { code = muster::worker::serve(argv[2]); });
+  auto failed = kj::runCatchingExceptions(
+      [&] { code = muster::worker::run(std::vector<std::string>(argv + 1, argv + argc)); });
   KJ_IF_MAYBE (exception, failed) {
     std::fprintf(stderr, "muster-rank: error: %s\n", exception->getDescription().cStr());
   }

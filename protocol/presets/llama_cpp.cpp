@@ -22,7 +22,7 @@ void launchLlamaCpp(const Assignment& assignment, const LaunchPlace& place, Laun
   words = program(assignment.engine, {"llama-server"});
   addOption(words, "--model", place.modelPath);
   addOption(words, "--alias", assignment.deployment.value);
-  addOption(words, "--host", "0.0.0.0");
+  addOption(words, "--host", ENGINE_HOST);
   addOption(words, "--port", place.port);
   addOption(words, "--n-gpu-layers", ALL_LAYERS);
   addOption(words, "--split-mode", "layer");

@@ -12,7 +12,7 @@ void launchSglang(const Assignment& assignment, const LaunchPlace& place, Launch
   addOption(words, "--served-model-name", assignment.deployment.value);
   addOption(words, "--tp-size", std::to_string(assignment.plan.tensor));
   addOption(words, "--pp-size", std::to_string(assignment.plan.pipeline));
-  addOption(words, "--host", "0.0.0.0");
+  addOption(words, "--host", ENGINE_HOST);
   addOption(words, "--port", place.port);
   if (assignment.worldSize > 1) {
     addOption(words, "--nnodes", std::to_string(assignment.worldSize));

@@ -16,7 +16,7 @@ void launchVllm(const Assignment& assignment, const LaunchPlace& place, Launch& 
   addOption(words, "--pipeline-parallel-size", std::to_string(assignment.plan.pipeline));
   bool isHead = assignment.ref.rank.value == 0;
   if (isHead) {
-    addOption(words, "--host", "0.0.0.0");
+    addOption(words, "--host", ENGINE_HOST);
     addOption(words, "--port", place.port);
   }
   if (assignment.worldSize > 1) {

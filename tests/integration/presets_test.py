@@ -4,8 +4,10 @@ import json
 import os
 import stat
 
+from endpoint import Endpoint
 from facts import check, checkEqual, runTests
 from local_cluster import LocalCluster
+from processes import listeningAddresses
 from sample import makeSmallModel
 
 SUPPORT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support/python"))
@@ -78,6 +80,25 @@ def checkChats(cluster, name):
     check("a stand-in speaks" in answer.out, f"the answer of {name}: {answer}")
 
 
+def complete(endpoint):
+    return endpoint.post("/v1/chat/completions",
+                         {"model": endpoint.model, "messages": [{"role": "user", "content": "say something"}]})
+
+
+def checkIsBehindTls(cluster, name, record):
+    """What is announced wants a gateway's certificate; the engine itself can be reached on loopback alone."""
+    gateway = Endpoint(cluster, name)
+    check(gateway.url.startswith("https://"), f"{name} is announced at {gateway.url}")
+    checkEqual(complete(gateway).status, 200, f"what a gateway is answered by {name}")
+    for identity in (None, "viewer-anna"):
+        try:
+            answer = complete(Endpoint(cluster, name, identity)).status
+        except OSError:  # an alert, a reset or an end without an answer
+            continue
+        raise AssertionError(f"{name} answered {identity}: {answer}")
+    checkEqual(listeningAddresses(int(record["env"]["MUSTER_PORT"])), {"127.0.0.1"}, f"where the engine of {name} listens")
+
+
 def remove(cluster, name):
     cluster.run("delete", name, "--yes")
     cluster.awaitGone(name)
@@ -86,6 +107,7 @@ def remove(cluster, name):
 def serveAndRemove(cluster, engines, document, name, ranks, devices):
     records = deploy(cluster, engines, document, name, ranks, devices)
     checkChats(cluster, name)
+    checkIsBehindTls(cluster, name, records[0])
     remove(cluster, name)
     return records
 

@@ -86,13 +86,13 @@ TEST(Launch, presetsWriteTheWholeCommandLine) {
   const std::vector<CommandCase> cases = {
       {"vllm, one device", EngineKind::VLLM, 0, 1, cut(1, 1),
        "vllm serve /models/big --served-model-name chat --tensor-parallel-size 1 "
-       "--pipeline-parallel-size 1 --host 0.0.0.0 --port 8101"},
+       "--pipeline-parallel-size 1 --host 127.0.0.1 --port 8101"},
       {"vllm, one node", EngineKind::VLLM, 0, 1, cut(4, 2),
        "vllm serve /models/big --served-model-name chat --tensor-parallel-size 4 "
-       "--pipeline-parallel-size 2 --host 0.0.0.0 --port 8101"},
+       "--pipeline-parallel-size 2 --host 127.0.0.1 --port 8101"},
       {"vllm, head of two nodes", EngineKind::VLLM, 0, 2, cut(8, 2),
        "vllm serve /models/big --served-model-name chat --tensor-parallel-size 8 "
-       "--pipeline-parallel-size 2 --host 0.0.0.0 --port 8101 --distributed-executor-backend mp "
+       "--pipeline-parallel-size 2 --host 127.0.0.1 --port 8101 --distributed-executor-backend mp "
        "--nnodes 2 --node-rank 0 --master-addr 10.0.0.1 --master-port 9101"},
       {"vllm, second of two nodes", EngineKind::VLLM, 1, 2, cut(8, 2),
        "vllm serve /models/big --served-model-name chat --tensor-parallel-size 8 "
@@ -100,16 +100,16 @@ TEST(Launch, presetsWriteTheWholeCommandLine) {
        "--nnodes 2 --node-rank 1 --master-addr 10.0.0.1 --master-port 9101 --headless"},
       {"sglang, one node", EngineKind::SGLANG, 0, 1, cut(4, 2),
        "python3 -m sglang.launch_server --model-path /models/big --served-model-name chat "
-       "--tp-size 4 --pp-size 2 --host 0.0.0.0 --port 8101"},
+       "--tp-size 4 --pp-size 2 --host 127.0.0.1 --port 8101"},
       {"sglang, second of two nodes", EngineKind::SGLANG, 1, 2, cut(8, 2),
        "python3 -m sglang.launch_server --model-path /models/big --served-model-name chat "
-       "--tp-size 8 --pp-size 2 --host 0.0.0.0 --port 8101 --nnodes 2 --node-rank 1 "
+       "--tp-size 8 --pp-size 2 --host 127.0.0.1 --port 8101 --nnodes 2 --node-rank 1 "
        "--dist-init-addr 10.0.0.1:9101"},
       {"llama.cpp, one node", EngineKind::LLAMA_CPP, 0, 1, cut(1, 2),
-       "llama-server --model /models/big --alias chat --host 0.0.0.0 --port 8101 "
+       "llama-server --model /models/big --alias chat --host 127.0.0.1 --port 8101 "
        "--n-gpu-layers 999 --split-mode layer"},
       {"llama.cpp, the server of two nodes", EngineKind::LLAMA_CPP, 0, 2, cut(1, 2),
-       "llama-server --model /models/big --alias chat --host 0.0.0.0 --port 8101 "
+       "llama-server --model /models/big --alias chat --host 127.0.0.1 --port 8101 "
        "--n-gpu-layers 999 --split-mode layer --rpc 10.0.0.1:9101"},
       {"llama.cpp, a node that lends its devices", EngineKind::LLAMA_CPP, 1, 2, cut(1, 2),
        "rpc-server --host 10.0.0.1 --port 9101"},

@@ -81,6 +81,19 @@ def listeningPorts(pids):
     return ports
 
 
+def listeningAddresses(port):
+    """Where somebody in our network listens on a TCP port: {"127.0.0.1"}, {"0.0.0.0"}, {"::"}, nothing."""
+    addresses = set()
+    for table, family in (("/proc/net/tcp", socket.AF_INET), ("/proc/net/tcp6", socket.AF_INET6)):
+        for line in readOrNothing(table).decode().splitlines()[1:]:
+            fields = line.split()
+            address, _, local = fields[1].partition(":")
+            if fields[3] == "0A" and int(local, 16) == port:
+                words = struct.iter_unpack("=I", bytes.fromhex(address))  # each as this machine writes numbers
+                addresses.add(socket.inet_ntop(family, b"".join(struct.pack(">I", word) for word, in words)))
+    return addresses
+
+
 def resetOnClose(connection):
     """So that a connection of a test leaves no port in TIME_WAIT."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A small OpenAI server as a program of the process engine: it serves where MUSTER_ADDRESS and MUSTER_PORT say.
+"""A small OpenAI server as a program of the process engine: it serves on loopback, where MUSTER_PORT says.
 
 Answers name the replica and the process. `"slow": seconds` in a request makes it take so long; a stream has ten events.
 On SIGTERM it takes no more connections, lets running requests end, and leaves.
@@ -88,7 +88,7 @@ class Server(socketserver.ThreadingTCPServer):
 
 
 def main():
-    server = Server((os.environ["MUSTER_ADDRESS"], int(os.environ["MUSTER_PORT"])), Handler)
+    server = Server(("127.0.0.1", int(os.environ["MUSTER_PORT"])), Handler)
 
     def leave(*_):
         global leaving

@@ -6,12 +6,13 @@
 #include "protocol/endpoint_note.h"
 #include "protocol/engine_preset.h"
 #include "protocol/launch.h"
+#include "worker/engine/process/proxied_program.h"
 #include "worker/model_roots.h"
 #include "worker/rank_unit.h"
 #include "worker/stall_watch.h"
 
 #include <algorithm>
-#include <cstdio>
+#include <sstream>
 #include <utility>
 
 namespace muster::worker {
@@ -19,11 +20,13 @@ namespace {
 
 constexpr Duration LOOK_INTERVAL = 200_ms;  // until it is Ready
 constexpr Duration LOOK_INTERVAL_READY = 2_s;
+constexpr Duration REACH_DEADLINE = 2_s;
 constexpr std::string_view FILE_SCHEME = "file:";
 
 struct Place {
   std::string address;     // of this node
-  uint16_t port = 0;       // the rank's own HTTP port
+  uint16_t port = 0;       // the engine's own HTTP port
+  uint16_t tlsPort = 0;    // where gateways come; 0: none, as with ranks of older agents
   std::string modelPath;   // resolved; empty when the deployment has no local model
   std::string rendezvous;  // "host:port"
 };
@@ -77,7 +80,7 @@ class ProcessUnit final : public RankUnit {
 
   bool startProcess() {
     ProcessSpec spec;
-    spec.argv = launch_.argv;
+    spec.argv = isProxied() ? commandOf(environment_.rankBinary, proxied()) : launch_.argv;
     for (const auto& [name, value] : launch_.env) {
       std::string variable = name;
       spec.env.push_back(variable.append("=").append(value));
@@ -86,6 +89,20 @@ class ProcessUnit final : public RankUnit {
     auto spawned = spawn(std::move(spec));
     if (!spawned) fail(Reason::ENGINE_EXITED, spawned.refusal().text);
     return spawned.ok();
+  }
+
+  // A program whose readiness is asked by HTTP answers requests on the same port.
+  bool answersRequests() const {
+    return assignment_.ref.rank.value == 0 && launch_.ready.httpPath.has_value();
+  }
+  bool isProxied() const { return answersRequests() && place_.tlsPort != 0; }
+
+  ProxiedProgram proxied() const {
+    return {.proxy = {.address = place_.address,
+                      .port = place_.tlsPort,
+                      .enginePort = place_.port,
+                      .tls = environment_.tls},
+            .argv = launch_.argv};
   }
 
   // Whether this rank chooses where the group meets, or where it can itself be met; the others wait
@@ -102,10 +119,11 @@ class ProcessUnit final : public RankUnit {
   Co<bool> findPlace() {
     bool found = findModel();
     if (!found) co_return false;
-    place_.port = co_await freePort();
+    Ports ports = co_await freePorts();
+    place_.port = ports.engine;
+    place_.tlsPort = environment_.tls.certificate.empty() ? 0 : ports.tls;
     if (place_.rendezvous.empty() && tellsMeeting()) {
-      uint16_t port = co_await freePort();
-      place_.rendezvous = place_.address + ":" + std::to_string(port);
+      place_.rendezvous = hostAndPort(ports.rendezvous);
     } else if (place_.rendezvous.empty()) {
       bool isHead = assignment_.ref.rank.value == 0;
       enter(ReplicaPhase::PENDING, isHead ? "waiting for the other ranks to say where they are"
@@ -117,13 +135,16 @@ class ProcessUnit final : public RankUnit {
     co_return savePlace();
   }
 
-  // A program whose readiness is asked by HTTP answers requests on the same port.
   std::string endpoint() const {
-    bool answers = assignment_.ref.rank.value == 0 && launch_.ready.httpPath;
-    if (!answers) return "";
+    if (!answersRequests()) return "";
+    return isProxied() ? "https://" + hostAndPort(place_.tlsPort)
+                       : "http://" + hostAndPort(place_.port);
+  }
+
+  std::string hostAndPort(uint16_t port) const {
     bool isIpv6 = place_.address.find(':') != std::string::npos;
     std::string host = isIpv6 ? "[" + place_.address + "]" : place_.address;
-    return "http://" + host + ":" + std::to_string(place_.port);
+    return host + ":" + std::to_string(port);
   }
 
   bool findModel() {
@@ -148,31 +169,41 @@ class ProcessUnit final : public RankUnit {
     return roots.openFile(*folder, source.substr(slash + 1));
   }
 
-  // A port that was free a moment ago. The program binds it itself, so nobody can hold it for the
-  // program meanwhile.
-  kj::Promise<uint16_t> freePort() {
-    return environment_.network.parseAddress(environment_.address.c_str(), 0)
-        .then([](kj::Own<kj::NetworkAddress> address) {
-          return static_cast<uint16_t>(address->listen()->getPort());
-        });
+  struct Ports {
+    uint16_t engine = 0;
+    uint16_t tls = 0;
+    uint16_t rendezvous = 0;
+  };
+  // Ports that were free a moment ago at every address. The programs bind them themselves, so
+  // nobody can hold them for the programs meanwhile; only from each other they are kept apart.
+  Co<Ports> freePorts() {
+    auto anywhere = co_await environment_.network.parseAddress("0.0.0.0", 0);
+    auto engine = anywhere->listen();
+    auto tls = anywhere->listen();
+    auto rendezvous = anywhere->listen();
+    co_return Ports{static_cast<uint16_t>(engine->getPort()), static_cast<uint16_t>(tls->getPort()),
+                    static_cast<uint16_t>(rendezvous->getPort())};
   }
 
   bool savePlace() {
-    auto saved = folder_.saveNote("port " + std::to_string(place_.port) + "\nrendezvous " +
-                                  place_.rendezvous + "\n");
+    std::string note = "port " + std::to_string(place_.port) + "\n";
+    if (!place_.rendezvous.empty()) note += "rendezvous " + place_.rendezvous + "\n";
+    if (place_.tlsPort != 0) note += "tls_port " + std::to_string(place_.tlsPort) + "\n";
+    auto saved = folder_.saveNote(note);
     if (!saved) fail(Reason::ENGINE_EXITED, saved.refusal().text);
     return saved.ok();
   }
 
   bool restorePlace() {
-    auto note = folder_.loadNote();
-    if (!note) return false;
-    unsigned port = 0;
-    char rendezvous[256] = "";
-    if (std::sscanf(note->c_str(), "port %u\nrendezvous %255s", &port, rendezvous) < 1)
-      return false;
-    place_.port = static_cast<uint16_t>(port);
-    place_.rendezvous = rendezvous;
+    std::istringstream words(folder_.loadNote().value_or(""));
+    std::string key;
+    std::string value;
+    while (words >> key >> value) {
+      if (key == "port") place_.port = static_cast<uint16_t>(std::stoul(value));
+      if (key == "tls_port") place_.tlsPort = static_cast<uint16_t>(std::stoul(value));
+      if (key == "rendezvous") place_.rendezvous = value;
+    }
+    if (place_.port == 0) return false;
     launch_ = launchHere();
     if (!launch_.isMet) tellMeeting();
     return true;
@@ -197,11 +228,15 @@ class ProcessUnit final : public RankUnit {
   // runs.
   kj::Promise<bool> looksReady(const std::vector<std::string>& lines) {
     const ReadyProbe& ready = launch_.ready;
-    if (launch_.isMet) return isMet();
+    if (launch_.isMet) return canBeReached(place_.rendezvous);
     if (ready.httpPath) {
       return probeHttp(environment_.network, environment_.timer,
                        {.port = place_.port, .path = *ready.httpPath})
-          .then([](Result<int> status) { return status && *status >= 200 && *status < 300; });
+          .then([this](Result<int> status) -> kj::Promise<bool> {
+            bool well = status && *status >= 200 && *status < 300;
+            if (!well || !isProxied()) return well;
+            return canBeReached(hostAndPort(place_.tlsPort));  // or its proxy is gone
+          });
     }
     if (ready.logLine) {
       lineSeen_ =
@@ -213,12 +248,13 @@ class ProcessUnit final : public RankUnit {
     return true;
   }
 
-  kj::Promise<bool> isMet() {
-    return environment_.network.parseAddress(place_.rendezvous.c_str())
-        .then([](kj::Own<kj::NetworkAddress> address) {
-          auto connected = address->connect();
-          return connected.attach(kj::mv(address));
-        })
+  kj::Promise<bool> canBeReached(const std::string& address) {
+    auto reached = environment_.network.parseAddress(address.c_str())
+                       .then([](kj::Own<kj::NetworkAddress> address) {
+                         auto connected = address->connect();
+                         return connected.attach(kj::mv(address));
+                       });
+    return withDeadline(environment_.timer, REACH_DEADLINE, "reaching a rank", kj::mv(reached))
         .then([](kj::Own<kj::AsyncIoStream>&&) { return true; },
               [](kj::Exception&&) { return false; });
   }
