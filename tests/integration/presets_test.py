@@ -153,5 +153,20 @@ def test_anArgumentThatTheEngineDoesNotKnowIsToldAsItsFirstError():
         remove(cluster, "chat")
 
 
+def test_aProgramThatIsNotThereIsNamedWithWhatToDo():
+    with LocalCluster(workers=1) as cluster:
+        engines, model = Engines(cluster), makeSmallModel(cluster.models)
+        os.remove(os.path.join(engines.bin, "vllm"))
+        cluster.apply(engines.document("chat", model, "vllm", "{tp: 1, pp: 1}"))
+        wanted = f'cannot start: "vllm" is not in PATH of the worker (PATH={engines.bin}:/usr/bin:/bin)'
+        for words in (("why", "chat"), ("logs", "chat", "--first-error")):
+            cluster.waitFor(f"{words} tells it", lambda words=words: wanted in cluster.run(*words).out)
+            told = cluster.run(*words).out
+            check(".cpp" not in told, f"{words} speaks of our source: {told}")
+        check("help: install it on the worker, or say where it is: engine: {kind: vllm, env: {PATH:" in told,
+              f"the first error says what to do: {told}")
+        remove(cluster, "chat")
+
+
 if __name__ == "__main__":
     runTests("Presets", globals())

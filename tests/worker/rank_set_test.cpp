@@ -358,7 +358,28 @@ TEST_F(RankSetTest, aProgramThatDoesNotExistIsNamed) {
   one.engine.command = {"/no/such/program"};
   ranks_->obey({one});
   waitForPhase(ReplicaPhase::FAILED);
-  EXPECT_THAT(report().message, HasSubstr("/no/such/program"));
+  EXPECT_THAT(
+      report().message,
+      HasSubstr("cannot start: \"/no/such/program\" is no program that the worker may run"));
+  EXPECT_THAT(report().firstError, HasSubstr("help: install it on the worker, or name another"));
+}
+
+TEST_F(RankSetTest, aProgramThatIsNotInPathIsNamedWithThePathAndWhatToDo) {
+  auto one = script("");
+  one.engine.kind = EngineKind::VLLM;
+  one.engine.command = {};
+  one.engine.env = {{"PATH", "/nowhere:" + model_.root.string()}};
+  SampleModel::write((model_.root / "vllm").string(), "there, but no program");
+  ranks_->obey({one});
+  waitForPhase(ReplicaPhase::FAILED);
+  EXPECT_EQ(report().message,
+            "cannot start: \"vllm\" is not in PATH of the worker (PATH=/nowhere:" +
+                model_.root.string() + ")");
+  EXPECT_EQ(report().firstError,
+            report().message +
+                "\nhelp: install it on the worker, or say where it is: engine: {kind: vllm, env: "
+                "{PATH: \"/FOLDER/OF/IT:/usr/bin:/bin\"}}");
+  EXPECT_EQ(report().pid, 0u);
 }
 
 TEST_F(RankSetTest, aProgramThatIgnoresSigtermIsKilled) {

@@ -6,6 +6,7 @@
 #include "protocol/endpoint_note.h"
 #include "protocol/engine_preset.h"
 #include "protocol/launch.h"
+#include "worker/engine/process/find_program.h"
 #include "worker/engine/process/proxied_program.h"
 #include "worker/model_roots.h"
 #include "worker/rank_unit.h"
@@ -79,6 +80,13 @@ class ProcessUnit final : public RankUnit {
   }
 
   bool startProcess() {
+    auto found = checkProgram();
+    if (!found) {
+      const Refusal& why = found.refusal();
+      report_.firstError = why.text + "\nhelp: " + why.fixes.front();
+      fail(Reason::ENGINE_EXITED, why.text);
+      return false;
+    }
     ProcessSpec spec;
     spec.argv = isProxied() ? commandOf(environment_.rankBinary, proxied()) : launch_.argv;
     for (const auto& [name, value] : launch_.env) {
@@ -89,6 +97,13 @@ class ProcessUnit final : public RankUnit {
     auto spawned = spawn(std::move(spec));
     if (!spawned) fail(Reason::ENGINE_EXITED, spawned.refusal().text);
     return spawned.ok();
+  }
+
+  Result<Done> checkProgram() const {
+    ProgramPlace place{.folder = folder_.path(),
+                       .path = launch_.env.at("PATH"),
+                       .engine = std::string(toText(assignment_.engine.kind))};
+    return checkProgramExists(launch_.argv, place);
   }
 
   // A program whose readiness is asked by HTTP answers requests on the same port.
