@@ -47,7 +47,7 @@ std::string Table::toText(const Painter& paint, size_t indent) const {
 std::optional<Paint> paintOf(std::string_view phase) {
   if (phase == "Ready" || phase == "serving" || phase == "free") return Paint::GOOD;
   for (std::string_view bad :
-       {"Failed", "Lost", "Unreachable", "Degraded", "error", "unreachable"}) {
+       {"Failed", "Lost", "Unreachable", "Degraded", "error", "unreachable", "unhealthy"}) {
     if (phase == bad) return Paint::BAD;
   }
   if (phase == "Stopped" || phase == "standby" || phase == "Drained") return Paint::FAINT;

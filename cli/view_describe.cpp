@@ -69,7 +69,12 @@ std::string describeGpu(const Description& all, const ViewOptions& options) {
   text += labelled("memory",
                    shareOf(numberAt(object, "/reserved_bytes"), numberAt(object, "/memory_bytes")) +
                        " reserved");
+  text += labelled("health", textAt(object, "/message"));
+  text += labelled("product", textAt(object, "/product"));
   text += labelled("uuid", textAt(object, "/uuid"));
+  text += labelled("bus id", textAt(object, "/bus_id"));
+  text += labelled("numa node", textAt(object, "/numa_node"));
+  text += labelled("driver", textAt(object, "/driver"));
   return text + section("ranks", viewList("ranks", all.ranks, options), options);
 }
 

@@ -109,6 +109,14 @@ std::string holdersOf(const Json& gpu, const ViewOptions& options) {
   return orDash(text);
 }
 
+// Who is on it, and why nobody else may be.
+std::string noteOfGpu(const Json& gpu, const ViewOptions& options) {
+  std::string holders = holdersOf(gpu, options);
+  std::string message = textAt(gpu, "/message");
+  if (message.empty()) return holders;
+  return holders == "-" ? message : holders + "; " + message;
+}
+
 std::string viewGpus(const Json& items, const ViewOptions& options) {
   auto header = std::vector<std::string>{"GPU", "TYPE", "PHASE", "MEMORY"};
   if (options.width == Width::WIDE) header.insert(header.end(), {"ISLAND", "UUID"});
@@ -119,7 +127,7 @@ std::string viewGpus(const Json& items, const ViewOptions& options) {
     if (options.width == Width::WIDE) {
       row.insert(row.end(), {orDash(textAt(gpu, "/island")), orDash(textAt(gpu, "/uuid"))});
     }
-    row.emplace_back(holdersOf(gpu, options));
+    row.emplace_back(noteOfGpu(gpu, options));
     return row;
   });
 }

@@ -73,7 +73,8 @@ void ObservedKeeper::reported(const NodeName& node) {
   auto ranks = byRef(attachment->ranks);
   auto obeyed = std::max(observed.obeyed, attachment->obeyed);
   bool news = ranks != observed.ranks || obeyed != observed.obeyed ||
-              attachment->obeyed != observed.reported;
+              attachment->obeyed != observed.reported || attachment->hello.node != observed.hello;
+  observed.hello = attachment->hello.node;
   observed.ranks = std::move(ranks);
   observed.reported = attachment->obeyed;
   observed.obeyed = obeyed;

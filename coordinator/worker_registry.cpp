@@ -27,6 +27,7 @@ bool WorkerRegistry::report(const NodeName& node, AttachmentId id, NodeReport re
   auto found = attachments_.find(node);
   if (found == attachments_.end() || found->second.id != id) return false;
   Attachment& attachment = found->second;
+  setUnhealthy(attachment.hello.node, report.unhealthy);
   attachment.ranks = std::move(report.ranks);
   attachment.obeyed = report.obeyed;
   attachment.heardAt = clock_.steadyNow();

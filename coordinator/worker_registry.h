@@ -19,7 +19,7 @@ namespace muster::coordinator {
 using AttachmentId = StrongNumber<struct AttachmentIdTag>;  // of one accepted hello
 
 struct Attachment {
-  WorkerHello hello;
+  WorkerHello hello;  // its devices' health: of the newest heartbeat
   // Copying a capability counts a reference, which a const one would not let us do.
   mutable schema::Agent::Client agent;
   RpcConnectionId connection;

@@ -184,10 +184,19 @@ void encode(const NodeReport& value, schema::NodeReport::Builder out) {
   out.setSequence(value.sequence);
   fillReports(value.ranks, out.initRanks(static_cast<uint32_t>(value.ranks.size())));
   encode(value.obeyed, out.initObeyed());
+  auto unhealthy = out.initUnhealthy(static_cast<uint32_t>(value.unhealthy.size()));
+  uint32_t place = 0;
+  for (const auto& [index, why] : value.unhealthy) {
+    auto one = unhealthy[place++];
+    one.setIndex(index.value);
+    one.setWhy(reader(why));
+  }
 }
 
 NodeReport decode(schema::NodeReport::Reader in) {
-  return {in.getSequence(), reports(in.getRanks()), decode(in.getObeyed())};
+  NodeReport out{in.getSequence(), reports(in.getRanks()), decode(in.getObeyed())};
+  for (auto one : in.getUnhealthy()) out.unhealthy[{one.getIndex()}] = text(one.getWhy());
+  return out;
 }
 
 }  // namespace muster

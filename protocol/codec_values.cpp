@@ -72,6 +72,24 @@ Refusal decode(schema::Refusal::Reader in) {
           .fixes = codec::texts(in.getFixes())};
 }
 
+namespace {
+
+// An empty text is left null: so a device without them has the bytes that it had before these
+// fields existed.
+void encodeGpu(const DeviceInfo& device, schema::Device::Builder out) {
+  if (!device.unhealthy.empty()) out.setUnhealthy(reader(device.unhealthy));
+  if (!device.product.empty()) out.setProduct(reader(device.product));
+  if (!device.busId.empty()) out.setBusId(reader(device.busId));
+  if (device.numaNode) out.setNumaNodePlusOne(*device.numaNode + 1);
+}
+
+std::optional<uint32_t> numaNodeOf(schema::Device::Reader in) {
+  if (in.getNumaNodePlusOne() == 0) return std::nullopt;
+  return in.getNumaNodePlusOne() - 1;
+}
+
+}  // namespace
+
 void encode(const NodeInfo& value, schema::Node::Builder out) {
   out.setName(reader(value.name.value));
   out.setAddress(reader(value.address));
@@ -84,8 +102,10 @@ void encode(const NodeInfo& value, schema::Node::Builder out) {
                        one.setUuid(reader(device.uuid));
                        one.setMemoryBytes(device.memory.count);
                        one.setIsland(device.island);
+                       encodeGpu(device, one);
                      });
   out.setVersion(reader(value.version));
+  if (!value.driver.empty()) out.setDriver(reader(value.driver));
 }
 
 NodeInfo decode(schema::Node::Reader in) {
@@ -94,14 +114,19 @@ NodeInfo decode(schema::Node::Reader in) {
                       .type = text(one.getType()),
                       .uuid = text(one.getUuid()),
                       .memory = {one.getMemoryBytes()},
-                      .island = one.getIsland()};
+                      .island = one.getIsland(),
+                      .unhealthy = text(one.getUnhealthy()),
+                      .product = text(one.getProduct()),
+                      .busId = text(one.getBusId()),
+                      .numaNode = numaNodeOf(one)};
   };
   return {.name = {text(in.getName())},
           .address = text(in.getAddress()),
           .rack = text(in.getRack()),
           .labels = codec::pairs(in.getLabels()),
           .devices = codec::structs<DeviceInfo>(in.getDevices(), decodeDevice),
-          .version = text(in.getVersion())};
+          .version = text(in.getVersion()),
+          .driver = text(in.getDriver())};
 }
 
 void encode(const EngineSpec& value, schema::Engine::Builder out) {

@@ -28,7 +28,9 @@ void addMusterNames(Names& names, const Assignment& assignment, const LaunchPlac
   names["MUSTER_PORT"] = place.port;
   names["MUSTER_TENSOR_PARALLEL"] = std::to_string(assignment.plan.tensor);
   names["MUSTER_PIPELINE_PARALLEL"] = std::to_string(assignment.plan.pipeline);
+  // By index, since vLLM takes no UUIDs; so CUDA must number GPUs as their driver does.
   names["CUDA_VISIBLE_DEVICES"] = joined(assignment.devices);
+  names["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID";
 }
 
 // What torchrun would have told the process: it sees its own device only.

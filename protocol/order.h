@@ -8,6 +8,7 @@
 #include "protocol/command.h"
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -96,6 +97,7 @@ struct NodeReport {
   uint64_t sequence = 0;
   std::vector<RankReport> ranks;
   OrderStamp obeyed;
+  std::map<DeviceIndex, std::string> unhealthy = {};  // all that must not be used, and why
   bool operator==(const NodeReport&) const = default;
 };
 

@@ -28,7 +28,7 @@ constexpr std::array<std::string_view, 50> ARGUMENTS{
     "served-model-name", "alias"};
 constexpr std::array<std::string_view, 2> ARGUMENT_PREFIXES{"rdzv-", "data-parallel-"};
 
-constexpr std::array<std::string_view, 21> VARIABLES{"PORT",
+constexpr std::array<std::string_view, 22> VARIABLES{"PORT",
                                                      "HOST",
                                                      "RANK",
                                                      "LOCAL_RANK",
@@ -43,6 +43,7 @@ constexpr std::array<std::string_view, 21> VARIABLES{"PORT",
                                                      "MASTER_ADDR",
                                                      "MASTER_PORT",
                                                      "CUDA_VISIBLE_DEVICES",
+                                                     "CUDA_DEVICE_ORDER",
                                                      "CUDA_DEVICE_ORDER",
                                                      "NVIDIA_VISIBLE_DEVICES",
                                                      "HIP_VISIBLE_DEVICES",

@@ -52,6 +52,11 @@ struct Device {
   uuid @2 :Text;
   memoryBytes @3 :UInt64;
   island @4 :UInt32;          # devices of one island share NVLink (CPU devices: memory)
+  # Null or 0 where there is nothing to say, and in logs and records below schema level 2.
+  unhealthy @5 :Text;         # why it must not be used
+  product @6 :Text;           # the driver's name for it
+  busId @7 :Text;
+  numaNodePlusOne @8 :UInt32; # 0: not known
 }
 
 struct Node {
@@ -61,6 +66,7 @@ struct Node {
   labels @3 :List(Pair);      # sorted by key
   devices @4 :List(Device);   # ascending by index
   version @5 :Text;           # of the agent
+  driver @6 :Text;            # of the GPUs; as the device's newer fields
 }
 
 struct Tensor {

@@ -47,6 +47,12 @@ struct NodeReport {
   sequence @0 :UInt64;
   ranks @1 :List(RankReport);       # all ranks
   obeyed @2 :OrderStamp;            # newest order stored and being carried out
+  unhealthy @3 :List(UnhealthyDevice);  # all that must not be used now; by index
+}
+
+struct UnhealthyDevice {
+  index @0 :UInt32;
+  why @1 :Text;
 }
 
 struct HeartbeatAnswer {

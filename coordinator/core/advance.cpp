@@ -106,9 +106,11 @@ AdvanceCause causeOf(const State& state, const PlacedGeneration& before,
   if (node && node->reachability != NodePhase::READY) {
     return {Reason::NODE_LOST, "node " + seat.node.value + ": " + node->why};
   }
-  return {Reason::GPU_UNHEALTHY, seat.node.value + ":" +
-                                     std::to_string(seat.devices.front().value) +
-                                     " is gone or smaller than it was"};
+  std::string trouble = node ? gpuTrouble(*node, seat) : "";
+  if (trouble.empty()) {
+    trouble = deviceName(seat.node, seat.devices.front()) + " is gone or smaller than it was";
+  }
+  return {Reason::GPU_UNHEALTHY, std::move(trouble)};
 }
 
 std::optional<Refusal> checkAdvance(const State& state, const ReplicaPlaced& body) {

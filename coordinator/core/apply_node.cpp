@@ -47,8 +47,44 @@ void finishDeletions(Change& change) {
 
 }  // namespace
 
+namespace {
+
+const DeviceInfo* sameDevice(const NodeInfo& node, const DeviceInfo& device) {
+  auto found = std::ranges::find(node.devices, device.index, &DeviceInfo::index);
+  return found == node.devices.end() || found->uuid != device.uuid ? nullptr : &*found;
+}
+
+void tellHealth(Change& change, const NodeInfo& before, const NodeInfo& after) {
+  for (const DeviceInfo& device : after.devices) {
+    const DeviceInfo* known = sameDevice(before, device);
+    std::string was = known == nullptr ? "" : known->unhealthy;
+    if (was == device.unhealthy) continue;
+    std::string name = after.name.value + ":" + std::to_string(device.index.value);
+    bool isWell = device.unhealthy.empty();
+    change.addEvent(isWell ? Severity::INFO : Severity::ERROR,
+                    isWell ? "GpuHealthy" : "GpuUnhealthy", nodeObject(after.name), "",
+                    name + ": " + (isWell ? "takes work again" : device.unhealthy));
+  }
+}
+
+// The same agent tells more of its node than before; it was there all the time.
+bool isUpdate(const NodeState& node, const NodeRegistered& body) {
+  return node.describedAt.value != 0 && node.agent == body.agent &&
+         node.reachability == NodePhase::READY;
+}
+
+}  // namespace
+
 void applyBody(Change& change, const NodeRegistered& body) {
   NodeState& node = change.state.nodes[body.node.name];
+  tellHealth(change, node.info, body.node);
+  if (isUpdate(node, body)) {
+    if (node.info != body.node) node.describedAt = change.index;
+    node.info = body.node;
+    change.touch(body.node.name);
+    noteCapacity(change);
+    return;
+  }
   bool isNew = node.describedAt.value == 0;
   if (isNew || node.info != body.node) node.describedAt = change.index;
   // A new agent gets an order of its own, whatever an older one has stored.

@@ -54,6 +54,7 @@ sharding::NodeView viewOf(const State& state, const NodeName& name, const NodeSt
     to.type = device.type;
     to.island = device.island;
     to.memory = device.memory;
+    to.unhealthy = device.unhealthy;
     if (reserved == state.reservations.end()) continue;
     auto ranks = reserved->second.find(device.index);
     if (ranks == reserved->second.end()) continue;

@@ -14,7 +14,7 @@ namespace muster::coordinator {
 struct ObservedNode {
   bool attached = false;          // in this epoch, with a live connection
   Incarnation agent;              // of the newest hello
-  std::optional<NodeInfo> hello;  // description of the newest hello in this epoch
+  std::optional<NodeInfo> hello;  // as the newest hello or heartbeat in this epoch describes it
   std::optional<Instant>
       brokenSince;  // the connection of this leadership broke and has not come back
   // When it counts as silent: a full lease after it was last heard, and never before the lease it

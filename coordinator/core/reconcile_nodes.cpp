@@ -2,6 +2,7 @@
 // declared lost at a time.
 #include "base/planted_bug.h"
 #include "coordinator/core/check.h"
+#include "coordinator/core/limits.h"
 #include "coordinator/core/reconcile_topics.h"
 #include "coordinator/core/time_math.h"
 
@@ -63,11 +64,22 @@ std::optional<Absence> absenceOf(const Look& look, const NodeName& name, const N
   return notAttached(look, name, node);
 }
 
+// What the state's schema level can hold of a description.
+NodeInfo writable(const State& state, NodeInfo info) {
+  if (state.schemaLevel >= SCHEMA_LEVEL_GPUS) return info;
+  info.driver.clear();
+  for (DeviceInfo& device : info.devices) {
+    device = {device.index, device.type, device.uuid, device.memory, device.island};
+  }
+  return info;
+}
+
 bool registerNew(Look& look, const NodeName& name, const ObservedNode& seen) {
   if (!seen.attached || !seen.hello) return false;
+  NodeInfo info = writable(look.state, *seen.hello);
   const NodeState* node = look.state.findNode(name);
-  if (node && node->agent == seen.agent && node->info == *seen.hello) return false;
-  NodeRegistered registration{*seen.hello, seen.agent};
+  if (node && node->agent == seen.agent && node->info == info) return false;
+  NodeRegistered registration{std::move(info), seen.agent};
   // A description that cannot be taken is never proposed, or placement would wait for it for ever.
   if (checkNodeCommand(look.state, registration)) return false;
   look.propose(std::move(registration));

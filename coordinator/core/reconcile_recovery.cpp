@@ -3,6 +3,7 @@
 #include "coordinator/core/advance.h"
 #include "coordinator/core/cluster_view.h"
 #include "coordinator/core/phase_rules.h"
+#include "coordinator/core/reservations.h"
 #include "coordinator/core/time_math.h"
 #include "sharding/replacement.h"
 
@@ -19,16 +20,12 @@ constexpr uint32_t ATTEMPTS_MAX = 3;
 // successor, and often the only one.
 constexpr Duration GONE_WITHIN = 2_s;
 
-const char* deviceTrouble(const Look& look, const PlacedGeneration& generation,
+// "gpu07:3 XID 79"; empty: all is well.
+std::string deviceTrouble(const Look& look, const PlacedGeneration& generation,
                           const RankPlacement& rank) {
   const NodeState* node = look.state.findNode(rank.node);
-  if (!node || node->describedAt < generation.placedIndex) return nullptr;
-  for (DeviceIndex index : rank.devices) {
-    auto device = std::ranges::find(node->info.devices, index, &DeviceInfo::index);
-    bool fits = device != node->info.devices.end() && rank.memory <= device->memory;
-    if (!fits) return " is gone or smaller than it was";
-  }
-  return nullptr;
+  if (!node || node->describedAt < generation.placedIndex) return "";
+  return gpuTrouble(*node, rank);
 }
 
 bool mayGoOn(const Look& look, const DeploymentState& deployment, const ReplicaState& replica) {
@@ -92,9 +89,8 @@ Loss lossOf(const Look& look, const PlacedGeneration& generation) {
     auto lost = look.givenUp.find(rank.node);
     if (lost != look.givenUp.end()) {
       note(rank.rank, Reason::NODE_LOST, "node " + rank.node.value + ": " + lost->second);
-    } else if (const char* trouble = deviceTrouble(look, generation, rank)) {
-      note(rank.rank, Reason::GPU_UNHEALTHY,
-           rank.node.value + ":" + std::to_string(rank.devices.front().value) + trouble);
+    } else if (auto trouble = deviceTrouble(look, generation, rank); !trouble.empty()) {
+      note(rank.rank, Reason::GPU_UNHEALTHY, std::move(trouble));
     }
   }
   return loss;

@@ -6,10 +6,6 @@
 namespace muster::coordinator {
 namespace {
 
-std::string deviceName(const NodeName& node, DeviceIndex device) {
-  return node.value + ":" + std::to_string(device.value);
-}
-
 const DeviceInfo* findDevice(const NodeInfo& node, DeviceIndex index) {
   auto device = std::ranges::find(node.devices, index, &DeviceInfo::index);
   return device == node.devices.end() ? nullptr : &*device;
@@ -45,6 +41,20 @@ std::optional<Refusal> checkNode(const State& state, const NodeName& name) {
 }
 
 }  // namespace
+
+std::string deviceName(const NodeName& node, DeviceIndex device) {
+  return node.value + ":" + std::to_string(device.value);
+}
+
+std::string gpuTrouble(const NodeState& node, const RankPlacement& rank) {
+  for (DeviceIndex index : rank.devices) {
+    const DeviceInfo* device = findDevice(node.info, index);
+    std::string name = deviceName(rank.node, index);
+    if (!device || rank.memory > device->memory) return name + " is gone or smaller than it was";
+    if (!device->unhealthy.empty()) return name + ": " + device->unhealthy;
+  }
+  return "";
+}
 
 void reserve(State& state, const GenerationRef& ref, const RankPlacement& rank,
              LogIndex placedIndex) {

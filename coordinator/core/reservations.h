@@ -6,6 +6,7 @@
 
 #include <map>
 #include <optional>
+#include <string>
 #include <utility>
 
 namespace muster::coordinator {
@@ -13,6 +14,12 @@ namespace muster::coordinator {
 void reserve(State& state, const GenerationRef& ref, const RankPlacement& rank,
              LogIndex placedIndex);
 void release(State& state, const GenerationRef& ref, const RankPlacement& rank);
+
+std::string deviceName(const NodeName& node, DeviceIndex device);  // "gpu07:3"
+
+// Why a rank cannot stay on its devices, with the first such device's name: it is gone, smaller
+// than what is promised of it, or unhealthy. Empty when it can.
+std::string gpuTrouble(const NodeState& node, const RankPlacement& rank);
 
 // Sum of what is promised of one device.
 Bytes reservedMemory(const State& state, const NodeName& node, DeviceIndex device);

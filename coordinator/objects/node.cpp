@@ -92,6 +92,17 @@ Json holderObject(const State& state, const RankRef& rank, const Reservation& pr
           {"stopping", retired != state.retired.end()}};
 }
 
+bool takesWork(const NodeState& node, const DeviceInfo& device) {
+  return node.takesWork() && device.unhealthy.empty();
+}
+
+std::string phaseOf(const NodeState& node, const DeviceInfo& device, bool isPromised) {
+  if (!device.unhealthy.empty()) return "unhealthy";
+  return isPromised ? "busy" : node.takesWork() ? "free" : "unavailable";
+}
+
+Json textOrNull(const std::string& text) { return text.empty() ? Json() : Json(text); }
+
 }  // namespace
 
 GpuCount countGpus(const State& state, const NodeState& node) {
@@ -100,7 +111,7 @@ GpuCount countGpus(const State& state, const NodeState& node) {
     ++count.total;
     if (promisedOf(state, node.info.name, device.index) != nullptr) {
       ++count.busy;
-    } else if (node.takesWork()) {
+    } else if (takesWork(node, device)) {
       ++count.free;
     }
   }
@@ -141,7 +152,7 @@ Json gpuObject(const ObjectView& view, const NodeState& node, const DeviceInfo& 
       holders.push_back(holderObject(view.state, rank, reservation));
     }
   }
-  std::string phase = !holders.empty() ? "busy" : node.takesWork() ? "free" : "unavailable";
+  std::string phase = phaseOf(node, device, !holders.empty());
   return {{"kind", "gpu"},
           {"name", name.value + ":" + std::to_string(device.index.value)},
           {"node", name.value},
@@ -151,7 +162,13 @@ Json gpuObject(const ObjectView& view, const NodeState& node, const DeviceInfo& 
           {"memory_bytes", device.memory.count},
           {"reserved_bytes", reserved.count},
           {"island", device.island},
+          {"backend", isGpu(device) ? "cuda" : "cpu"},
+          {"product", textOrNull(device.product)},
+          {"bus_id", textOrNull(device.busId)},
+          {"numa_node", device.numaNode ? Json(*device.numaNode) : Json()},
+          {"driver", textOrNull(node.info.driver)},
           {"phase", phase},
+          {"message", device.unhealthy},
           {"holders", std::move(holders)}};
 }
 

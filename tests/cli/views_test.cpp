@@ -56,7 +56,9 @@ TEST(Views, listsOfMachines) {
  "holders":[{"tenant":"default","deployment":"chat-70b","replica":1,"rank":0,"generation":2,"bytes":76665065472},
             {"tenant":"search","deployment":"embed","replica":0,"rank":0,"generation":1,"bytes":1,"stopping":true}]},
 {"kind":"gpu","name":"gpu01:1","node":"gpu01","index":1,"type":"H100","uuid":"GPU-2","memory_bytes":85899345920,
- "reserved_bytes":0,"island":0,"phase":"free","holders":[]}])j");
+ "reserved_bytes":0,"island":0,"phase":"free","holders":[]},
+{"kind":"gpu","name":"gpu01:2","node":"gpu01","index":2,"type":"H100","uuid":"GPU-3","memory_bytes":85899345920,
+ "reserved_bytes":0,"island":0,"phase":"unhealthy","message":"XID 79","holders":[]}])j");
   expect("nodes", viewList("nodes", nodes, narrow()));
   expect("nodes_wide", viewList("nodes", nodes, wide()));
   expect("gpus", viewList("gpus", gpus, narrow()));

@@ -185,6 +185,17 @@ TEST_F(WorkerGateTest, attachesAWorkerAndExtendsItsLease) {
   EXPECT_EQ(registry.find({"gpu01"})->ranks, report.ranks);
 }
 
+TEST_F(WorkerGateTest, aHeartbeatSaysWhichDevicesAreUnhealthy) {
+  Caller worker = call({Role::WORKER, "gpu01"});
+  auto answer = attach(worker, helloOf("gpu01"));
+  NodeReport report;
+  report.unhealthy = {{{0}, "XID 79"}};
+  heartbeat(answer.getSession(), report);
+  EXPECT_EQ(unhealthyOf(registry.find({"gpu01"})->hello.node), report.unhealthy);
+  heartbeat(answer.getSession(), {});
+  EXPECT_TRUE(unhealthyOf(registry.find({"gpu01"})->hello.node).empty());
+}
+
 TEST_F(WorkerGateTest, aStandbyKeepsTheCapabilityAndGivesNoLease) {
   authority.isLeading = false;
   Caller worker = call({Role::WORKER, "gpu01"});

@@ -293,11 +293,25 @@ TEST(Codec, reportsAndOrdersComeBackAsTheyWere) {
   encode(order, orderOut);
   EXPECT_EQ(decode(orderOut.asReader()), order);
 
-  WorkerHello hello{.cluster = "c", .node = {}, .incarnation = {1, 2}, .ranks = {report}};
+  DeviceInfo gpu{.index = {0}, .type = "H100", .uuid = "GPU-a", .memory = 80_GiB, .island = 1};
+  gpu.unhealthy = "XID 79";
+  gpu.product = "NVIDIA H100 80GB HBM3";
+  gpu.busId = "0000:1b:00.0";
+  gpu.numaNode = 0;
+  NodeInfo described{.name = {"gpu01"}, .devices = {gpu, {.index = {1}, .type = "cpu"}}};
+  described.driver = "550.54.15";
+  WorkerHello hello{.cluster = "c", .node = described, .incarnation = {1, 2}, .ranks = {report}};
   capnp::MallocMessageBuilder helloMessage;
   auto helloOut = helloMessage.initRoot<schema::WorkerHello>();
   encode(hello, helloOut);
   EXPECT_EQ(decode(helloOut.asReader()), hello);
+
+  NodeReport beat{.sequence = 3, .ranks = {report}, .obeyed = order.stamp};
+  beat.unhealthy = {{{0}, "XID 79"}, {{5}, "GPU is lost"}};
+  capnp::MallocMessageBuilder beatMessage;
+  auto beatOut = beatMessage.initRoot<schema::NodeReport>();
+  encode(beat, beatOut);
+  EXPECT_EQ(decode(beatOut.asReader()), beat);
 }
 
 TEST(Codec, refusesANumberThatNoEnumeratorHas) {

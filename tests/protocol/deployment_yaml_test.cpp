@@ -362,7 +362,7 @@ TEST(DeploymentYaml, refusesWhatMusterItselfSets) {
         HEAD + process + "args: {" + name + ": 1}}\n");
   }
   for (std::string name : {"MASTER_ADDR", "MASTER_PORT", "RANK", "LOCAL_RANK", "WORLD_SIZE",
-                           "CUDA_VISIBLE_DEVICES", "MUSTER_ANYTHING"}) {
+                           "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "MUSTER_ANYTHING"}) {
     expectRefused({"", RefusalCode::RESERVED_ARGUMENT, "engine.env." + name, 4, 45, "leave it out"},
                   HEAD + process + "env: {" + name + ": 1}}\n");
   }

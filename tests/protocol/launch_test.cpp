@@ -71,6 +71,7 @@ TEST(Launch, aProcessGetsItsCommandAndTorchrunsNames) {
   EXPECT_EQ(launch.env.at("MUSTER_GENERATION"), "3");
   EXPECT_EQ(launch.env.at("MUSTER_MODEL_PATH"), "/models/big");
   EXPECT_EQ(launch.env.at("CUDA_VISIBLE_DEVICES"), "0");
+  EXPECT_EQ(launch.env.at("CUDA_DEVICE_ORDER"), "PCI_BUS_ID");
 }
 
 struct CommandCase {

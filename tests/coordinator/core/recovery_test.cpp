@@ -115,6 +115,20 @@ TEST_F(Recovery, aDeviceThatIsGoneIsLeft) {
   EXPECT_THAT(cluster.eventsOf("Advanced"), ElementsAre(HasSubstr("w2:1 is gone or smaller")));
 }
 
+TEST_F(Recovery, aDeviceThatIsUnhealthyIsLeftAndTheOthersKeepTheirProcess) {
+  bringUp();
+  auto before = pids();
+  cluster.observed.nodes.at({"w2"}).hello->devices[1].unhealthy = "XID 79";
+  cluster.settle();
+  cluster.setRanks(ReplicaPhase::READY);
+  cluster.settle();
+  EXPECT_EQ(generation(), 2u);
+  EXPECT_EQ(cluster.places("chat", 0), "w1:0 w1:1 w2:0 w3:0");
+  EXPECT_EQ(pid(0), before[0]);
+  EXPECT_EQ(pid(2), before[2]);
+  EXPECT_EQ(cluster.replica("chat", 0).phase, ReplicaPhase::READY);
+}
+
 TEST_F(Recovery, aProcessThatIsStillDyingIsWaitedFor) {
   bringUp();
   RankRef ref = cluster.rankOf("chat", 0, 3);
