@@ -98,7 +98,13 @@ WorkerHello Agent::hello() const {
 }
 
 NodeReport Agent::report() {
-  return {++reports_, environment_.ranks.reports(), keeper_.highestOrder()};
+  return {++reports_, environment_.ranks.reports(), keeper_.highestOrder(),
+          unhealthyOf(options_.node)};
+}
+
+void Agent::takeHealth(const std::map<DeviceIndex, std::string>& unhealthy) {
+  setUnhealthy(options_.node, unhealthy);
+  changes_.fire();
 }
 
 schema::Agent::Client Agent::agentFor(const std::string& coordinator) {

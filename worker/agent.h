@@ -20,6 +20,7 @@
 #include <kj/memory.h>
 #include <kj/timer.h>
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -61,6 +62,10 @@ class Agent final : private LinkOwner {
 
   Agent(AgentEnvironment environment, AgentOptions options, StoredOrders stored);
   AgentStatus status() const;
+  // How the node describes itself now.
+  const NodeInfo& node() const { return options_.node; }
+  // The devices that must not be used from now on, and why; all others may.
+  void takeHealth(const std::map<DeviceIndex, std::string>& unhealthy);
 
  private:
   void begin();

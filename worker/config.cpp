@@ -13,7 +13,8 @@ constexpr const char* CPU = "cpu";
 
 ConfigKey deviceTable() {
   ConfigKey devices = configKey("devices", ConfigType::TABLE_LIST, std::nullopt,
-                                "The devices of the node, numbered from 0 in this order.");
+                                "The devices of the node, numbered from 0 in this order. None: the "
+                                "GPUs that NVIDIA's driver shows.");
   ConfigKey island = configKey("island", ConfigType::INTEGER, "0",
                                "Devices of one island reach each other fastest.");
   island.least = 0;
@@ -123,10 +124,6 @@ std::vector<DeviceInfo> readDevices(const ConfigTable& table, const std::string&
       errors.add("devices[" + std::to_string(index) + "].memory", "a device needs memory");
     }
     devices.push_back(std::move(device));
-  }
-  if (devices.empty()) {
-    errors.add("devices", "no device is declared, so no rank could run here",
-               "add [[devices]] with type = \"cpu\" and memory = \"4GiB\"");
   }
   return devices;
 }

@@ -15,7 +15,7 @@ namespace muster::worker {
 
 struct WorkerConfig {
   ClusterName cluster;
-  NodeInfo node;  // without the version
+  NodeInfo node;  // without the version; without devices when none are declared
   std::vector<std::string> coordinators;
   std::string dataDirectory;
   std::vector<std::string> modelRoots;

@@ -1,5 +1,6 @@
 #include "base/exception_refusal.h"
 #include "protocol/error_text.h"
+#include "worker/gpu/gpu_devices.h"
 #include "worker/options.h"
 #include "worker/serve.h"
 
@@ -7,6 +8,7 @@
 
 #include <cstdio>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace muster::worker {
@@ -21,18 +23,22 @@ int complain(const Refusal& refusal, int exitCode, const std::string& fileName =
   return exitCode;
 }
 
+int outcome(const Result<Done>& done) { return done ? 0 : complain(done.refusal(), FAILED); }
+
 int withConfig(const Options& options) {
   const std::string& path = options.configPath;
   auto table = loadConfig(workerSchema(), path, ConfigPresence::REQUIRED, options.flags);
   if (!table) return complain(table.refusal(), INVALID_FILE, path);
   auto config = workerConfig(*table);
   if (!config) return complain(config.refusal(), INVALID_FILE, path);
+  if (options.action == Action::STOP_RANKS) return outcome(stopRanks(*config));
+  auto driver = findDevices(config->node);
+  if (!driver) return complain(driver.refusal(), INVALID_FILE, path);
   if (options.action == Action::CHECK_CONFIG) {
     std::printf("%s: ok\n", path.c_str());
     return 0;
   }
-  auto served = options.action == Action::STOP_RANKS ? stopRanks(*config) : serve(*config);
-  return served ? 0 : complain(served.refusal(), FAILED);
+  return outcome(serve(*config, std::move(*driver)));
 }
 
 int act(const Options& options) {

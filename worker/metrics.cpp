@@ -47,16 +47,28 @@ MetricFamily rankPhases(const AgentStatus& status) {
   return gauge("muster_worker_ranks", "Ranks of this node by phase", std::move(samples));
 }
 
+std::vector<ClientMetric::Label> labelsOf(const NodeInfo& node, const DeviceInfo& device) {
+  return {{"node", node.name.value},
+          {"gpu", std::to_string(device.index.value)},
+          {"uuid", device.uuid}};
+}
+
 MetricFamily deviceMemory(const NodeInfo& node) {
   std::vector<ClientMetric> samples;
   samples.reserve(node.devices.size());
   for (const DeviceInfo& device : node.devices) {
-    samples.push_back(sample(static_cast<double>(device.memory.count),
-                             {{"node", node.name.value},
-                              {"gpu", std::to_string(device.index.value)},
-                              {"uuid", device.uuid}}));
+    samples.push_back(sample(static_cast<double>(device.memory.count), labelsOf(node, device)));
   }
   return gauge("muster_gpu_memory_total_bytes", "Memory of each device", std::move(samples));
+}
+
+MetricFamily deviceHealth(const NodeInfo& node) {
+  std::vector<ClientMetric> samples;
+  samples.reserve(node.devices.size());
+  for (const DeviceInfo& device : node.devices) {
+    samples.push_back(sample(device.unhealthy.empty() ? 1 : 0, labelsOf(node, device)));
+  }
+  return gauge("muster_gpu_healthy", "1 while the device may be used", std::move(samples));
 }
 
 }  // namespace
@@ -77,6 +89,7 @@ std::string metricsText(const AgentStatus& status, const NodeInfo& node) {
       links(status),
       rankPhases(status),
       deviceMemory(node),
+      deviceHealth(node),
   };
   return prometheus::TextSerializer().Serialize(families);
 }

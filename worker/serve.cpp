@@ -12,6 +12,7 @@
 #include "base/tls_transport.h"
 #include "worker/agent.h"
 #include "worker/data_lock.h"
+#include "worker/gpu/gpu_watch.h"
 #include "worker/metrics.h"
 #include "worker/model_roots.h"
 #include "worker/order_store.h"
@@ -43,14 +44,14 @@ HttpResponse plain(int status, std::string body) {
   return {.status = status, .contentType = "text/plain; version=0.0.4", .body = std::move(body)};
 }
 
-HttpResponse answer(const HttpRequest& request, const Agent& agent, const NodeInfo& node) {
+HttpResponse answer(const HttpRequest& request, const Agent& agent) {
   if (request.path == "/healthz") return plain(200, "ok\n");
   if (!request.peerIdentity || !includes(request.peerIdentity->role, Role::VIEWER)) {
     return problemResponse(
         {RefusalCode::NOT_AUTHENTICATED, "a client certificate of role viewer or above is needed"},
         request.requestId);
   }
-  if (request.path == "/metrics") return plain(200, metricsText(agent.status(), node));
+  if (request.path == "/metrics") return plain(200, metricsText(agent.status(), agent.node()));
   return problemResponse({RefusalCode::NOT_FOUND, "there is nothing at " + request.path},
                          request.requestId);
 }
@@ -88,6 +89,7 @@ struct Machine {
   kj::Own<RankEnvironment> rankEnvironment;
   kj::Own<Ranks> ranks;
   kj::Own<Agent> agent;
+  kj::Own<GpuWatch> gpuWatch;
   kj::Own<HttpServer> http;
 
   explicit Machine(const WorkerConfig& config) : logger(makeLogger(config)), node(config.node) {
@@ -101,7 +103,7 @@ struct Machine {
     ranks = makeRanks(*rankEnvironment, config.dataDirectory);
   }
 
-  Result<Done> start(const WorkerConfig& config) {
+  Result<Done> start(const WorkerConfig& config, std::shared_ptr<GpuDriver> gpus) {
     auto identified = readIdentity(config);
     if (!identified) return identified.refusal();
     auto started = Agent::start(
@@ -109,7 +111,21 @@ struct Machine {
         {config.cluster, node, config.coordinators});
     if (!started) return started.refusal();
     agent = kj::mv(*started);
+    if (gpus != nullptr) watch(std::move(gpus));
     return config.httpListen.empty() ? Result<Done>(Done{}) : startHttp(config);
+  }
+
+  void watch(std::shared_ptr<GpuDriver> gpus) {
+    std::vector<DeviceIndex> all;
+    for (const DeviceInfo& device : node.devices) all.push_back(device.index);
+    gpuWatch = kj::heap<GpuWatch>(
+        loop.timer(), std::move(gpus), std::move(all), unhealthyOf(node),
+        [this](const GpuWatch::Troubles& troubles) {
+          for (const auto& [gpu, why] : troubles) {
+            logger.warn("a GPU is unhealthy", {{"gpu", gpu.value}, {"why", why}});
+          }
+          agent->takeHealth(troubles);
+        });
   }
 
   // Coordinators would refuse another node's certificate with every attempt; here it is said once,
@@ -135,7 +151,7 @@ struct Machine {
   Result<Done> startHttp(const WorkerConfig& config) {
     HttpServerOptions options{.address = config.httpListen, .tls = config.tls};
     auto handler = [this](const HttpRequest& request) -> kj::Promise<HttpResponse> {
-      return answer(request, *agent, node);
+      return answer(request, *agent);
     };
     auto started = HttpServer::start(kj::mv(options), kj::mv(handler), logger, random);
     if (!started) return started.refusal();
@@ -160,16 +176,17 @@ std::string statusLine(const AgentStatus& status) {
 
 }  // namespace
 
-Result<Done> serve(const WorkerConfig& config) {
+Result<Done> serve(const WorkerConfig& config, std::shared_ptr<GpuDriver> gpus) {
   auto lock = lockDataDirectory(config.dataDirectory);
   if (!lock) return lock.refusal();
   Machine machine(config);
-  auto started = machine.start(config);
+  auto started = machine.start(config, std::move(gpus));
   if (!started) return started.refusal();
   uint16_t httpPort = machine.http.get() == nullptr ? 0 : machine.http->port();
   machine.logger.info("ready", {{"version", MUSTER_VERSION},
                                 {"coordinators", config.coordinators.size()},
                                 {"devices", config.node.devices.size()},
+                                {"gpu_driver", config.node.driver},
                                 {"http_port", httpPort}});
   ServiceManager manager = ServiceManager::fromEnvironment();
   CertificateReload certificates(config.tls, *machine.transport, machine.http.get(), manager,

@@ -65,6 +65,7 @@ class AgentFixture : public testing::Test {
     NodeInfo node;
     node.name = {"w1"};
     node.address = "127.0.0.1";
+    node.devices = {{{0}, "cpu", "w1-cpu-0", 4_GiB, 0}};
     return Agent::start(
         {loop_.timer(), clock_, random_, *transport_, ranks_, inspection_, orders_, logger_},
         {CLUSTER, node, std::move(coordinators), policy()});

@@ -35,6 +35,17 @@ TEST_F(AgentTest, storesAnOrderBeforeItObeys) {
   until([&] { return leader_->reports.back().obeyed == stampOf(1, 10); });
 }
 
+TEST_F(AgentTest, tellsTheHealthOfItsDevices) {
+  attach();
+  DeviceIndex gpu = agent_->node().devices.front().index;
+  agent_->takeHealth({{gpu, "XID 79"}, {{99}, "none of ours"}});
+  std::map<DeviceIndex, std::string> told = {{gpu, "XID 79"}};
+  until([&] { return leader_->reports.back().unhealthy == told; });
+  EXPECT_EQ(unhealthyOf(agent_->node()), told);
+  agent_->takeHealth({});
+  until([&] { return leader_->reports.back().unhealthy.empty(); });
+}
+
 TEST_F(AgentTest, aRepeatIsASuccessAndDoesNothing) {
   attach();
   give(1, 10, {0});

@@ -30,6 +30,12 @@ def commandLine(pid):
     return readOrNothing(f"/proc/{pid}/cmdline").replace(b"\0", b" ").decode(errors="replace").strip()
 
 
+def environmentOf(pid):
+    """What a running process was started with."""
+    with open(f"/proc/{pid}/environ") as file:
+        return dict(one.split("=", 1) for one in file.read().split("\0") if "=" in one)
+
+
 def allPids():
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
