@@ -1,4 +1,5 @@
 #include "base/exception_refusal.h"
+#include "base/version.h"
 #include "coordinator/options.h"
 #include "coordinator/restore_command.h"
 #include "coordinator/serve.h"
@@ -50,7 +51,7 @@ int withConfig(const Options& options) {
 int act(const Options& options) {
   switch (options.action) {
     case Action::VERSION:
-      std::printf("muster-coordinator %s\n", MUSTER_VERSION);
+      std::printf("muster-coordinator %s\n", VERSION);
       return 0;
     case Action::HELP:
       std::fputs(usage().c_str(), stdout);

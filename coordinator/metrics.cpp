@@ -1,5 +1,6 @@
 #include "coordinator/metrics.h"
 
+#include "base/version.h"
 #include "coordinator/core/phase_rules.h"
 
 #include <prometheus/metric_family.h>
@@ -64,7 +65,7 @@ std::string_view toText(failover::SessionState state) {
 
 void addCoordinator(Families& out, const CoordinatorFacts& facts) {
   out.begin("muster_build_info", "Always 1; the labels say what runs", MetricType::Gauge);
-  out.value(1, {{"version", MUSTER_VERSION}, {"commit", MUSTER_COMMIT}});
+  out.value(1, {{"version", VERSION}, {"commit", COMMIT}});
   out.begin("muster_coordinator_is_leader", "1 while this coordinator serves as leader",
             MetricType::Gauge);
   out.value(facts.stage == Stage::SERVING ? 1 : 0);

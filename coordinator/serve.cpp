@@ -10,6 +10,7 @@
 #include "base/reload.h"
 #include "base/service_manager.h"
 #include "base/tasks.h"
+#include "base/version.h"
 #include "coordinator/coordinator.h"
 #include "coordinator/heap_need.h"
 #include "coordinator/history_copier.h"
@@ -162,9 +163,8 @@ int serve(const CoordinatorConfig& config) {
   CoordinatorEnvironment environment{loop.timer(), clock,      random, zookeeper,
                                      store,        *transport, logger};
   Coordinator coordinator(
-      environment,
-      {config.cluster, config.id, config.rpcListen, config.rpcAdvertised, MUSTER_VERSION,
-       config.peers, config.guessDeath, config.snapshots, config.raiseSchemaAfter});
+      environment, {config.cluster, config.id, config.rpcListen, config.rpcAdvertised, VERSION,
+                    config.peers, config.guessDeath, config.snapshots, config.raiseSchemaAfter});
   PlanBook plans;
   CallStats calls;
   ApiContext api{coordinator, plans, calls, config.peers};
@@ -174,7 +174,7 @@ int serve(const CoordinatorConfig& config) {
   auto httpServer = startHttp(config, http, logger, random);
   logger.info("ready", {{"rpc", address},
                         {"http_port", httpServer.get() == nullptr ? 0 : httpServer->port()},
-                        {"version", MUSTER_VERSION}});
+                        {"version", VERSION}});
   ServiceManager manager = ServiceManager::fromEnvironment();
   CertificateReload certificates(config.tls, *transport, httpServer.get(), manager, logger);
   auto reloading = reloadSignal.onEach(loop, [&] { certificates.run(); }).eagerlyEvaluate(nullptr);

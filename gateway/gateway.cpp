@@ -2,6 +2,7 @@
 
 #include "base/files.h"
 #include "base/service_manager.h"
+#include "base/version.h"
 #include "gateway/front.h"
 #include "gateway/monotonic_now.h"
 #include "gateway/tls_context.h"
@@ -141,8 +142,7 @@ class Gateway {
       if (auto refusal = front.listen()) return std::move(*refusal);
       listen = listen.substr(0, listen.rfind(':') + 1) + std::to_string(front.port());
     }
-    logger_.info("ready",
-                 {{"http", listen}, {"threads", settings_.threads}, {"version", MUSTER_VERSION}});
+    logger_.info("ready", {{"http", listen}, {"threads", settings_.threads}, {"version", VERSION}});
     return Done{};
   }
 

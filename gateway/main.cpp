@@ -1,4 +1,5 @@
 #include "base/exception_refusal.h"
+#include "base/version.h"
 #include "gateway/config.h"
 #include "gateway/gateway.h"
 #include "gateway/options.h"
@@ -39,7 +40,7 @@ int withConfig(const Options& options) {
 int act(const Options& options) {
   switch (options.action) {
     case Action::VERSION:
-      std::printf("muster-gateway %s\n", MUSTER_VERSION);
+      std::printf("muster-gateway %s\n", VERSION);
       return 0;
     case Action::HELP:
       std::fputs(usage().c_str(), stdout);

@@ -1,5 +1,7 @@
 #include "gateway/metrics.h"
 
+#include "base/version.h"
+
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
@@ -133,7 +135,7 @@ std::string metricsText(const GatewayFacts& facts, std::span<const ReplicaRow> r
   using enum MetricType;
   std::vector<MetricFamily> out;
   auto build = family("muster_build_info", "Always 1; the labels say what runs", Gauge);
-  addValue(build, 1, {{"version", MUSTER_VERSION}});
+  addValue(build, 1, {{"version", VERSION}});
   out.push_back(std::move(build));
   out.push_back(requestsTotal(facts, rows));
   addReplicas(out, rows);

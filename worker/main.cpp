@@ -1,4 +1,5 @@
 #include "base/exception_refusal.h"
+#include "base/version.h"
 #include "protocol/error_text.h"
 #include "worker/gpu/gpu_devices.h"
 #include "worker/options.h"
@@ -44,7 +45,7 @@ int withConfig(const Options& options) {
 int act(const Options& options) {
   switch (options.action) {
     case Action::VERSION:
-      std::printf("muster-worker %s\n", MUSTER_VERSION);
+      std::printf("muster-worker %s\n", VERSION);
       return 0;
     case Action::HELP:
       std::fputs(usage().c_str(), stdout);

@@ -10,6 +10,7 @@
 #include "base/reload.h"
 #include "base/service_manager.h"
 #include "base/tls_transport.h"
+#include "base/version.h"
 #include "worker/agent.h"
 #include "worker/data_lock.h"
 #include "worker/gpu/gpu_watch.h"
@@ -93,7 +94,7 @@ struct Machine {
   kj::Own<HttpServer> http;
 
   explicit Machine(const WorkerConfig& config) : logger(makeLogger(config)), node(config.node) {
-    node.version = MUSTER_VERSION;
+    node.version = VERSION;
     orders = makeFileOrderStore(config.orderFile());
     inspection = kj::heap<ThreadedInspection>(loop.timer(),
                                               lookBelow(ModelRoots(config.modelRoots), node.name));
@@ -183,7 +184,7 @@ Result<Done> serve(const WorkerConfig& config, std::shared_ptr<GpuDriver> gpus) 
   auto started = machine.start(config, std::move(gpus));
   if (!started) return started.refusal();
   uint16_t httpPort = machine.http.get() == nullptr ? 0 : machine.http->port();
-  machine.logger.info("ready", {{"version", MUSTER_VERSION},
+  machine.logger.info("ready", {{"version", VERSION},
                                 {"coordinators", config.coordinators.size()},
                                 {"devices", config.node.devices.size()},
                                 {"gpu_driver", config.node.driver},

@@ -2,6 +2,7 @@
 // the certificates alone.
 #include "cli/commands/doctor.h"
 
+#include "base/version.h"
 #include "cli/commands/session.h"
 #include "cli/doctor/cluster_checks.h"
 #include "cli/doctor/machine_checks.h"
@@ -36,7 +37,7 @@ Checks examineCluster(Invocation& invocation, const std::string& node) {
   auto nodes = (*session)->ask(getCall("nodes", node, {.asks = Asks::LEADER_IF_ANY}));
   if (!nodes) return unreachable(nodes.refusal());
   Checks checks = node.empty() ? checkCoordinators(printableJson(status->json)) : Checks{};
-  Checks ofNodes = checkNodes(printableJson(nodes->json), MUSTER_VERSION);
+  Checks ofNodes = checkNodes(printableJson(nodes->json), VERSION);
   std::move(ofNodes.begin(), ofNodes.end(), std::back_inserter(checks));
   return checks;
 }
