@@ -31,6 +31,11 @@ std::string meetingText(const State& state, RankNumber rank, const PlacedGenerat
   return all;
 }
 
+DeviceKind kindOnNode(const State& state, const RankPlacement& rank) {
+  const NodeState* node = state.findNode(rank.node);
+  return node == nullptr ? DeviceKind::CPU : kindOf(node->info.devices, rank.devices);
+}
+
 Json commandRow(const State& state, const RankRef& ref, const PlacedGeneration& generation) {
   const auto& ranks = generation.placement.ranks;
   const NodeName& node = ranks[ref.rank.value].node;
@@ -38,7 +43,8 @@ Json commandRow(const State& state, const RankRef& ref, const PlacedGeneration& 
                            {.address = addressOf(state, node),
                             .port = "$MUSTER_PORT",
                             .modelPath = pathOf(generation.spec.model.source),
-                            .rendezvous = meetingText(state, ref.rank, generation)});
+                            .rendezvous = meetingText(state, ref.rank, generation),
+                            .devices = kindOnNode(state, ranks[ref.rank.value])});
   return {{"replica", ref.replica.value},
           {"rank", ref.rank.value},
           {"node", node.value},

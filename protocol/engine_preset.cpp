@@ -25,6 +25,11 @@ ProcessShare processShare(EngineKind kind) {
   return preset == nullptr ? ProcessShare::DEVICE : preset->share;
 }
 
+DeviceNeed deviceNeedOf(EngineKind kind) {
+  const EnginePreset* preset = findPreset(kind);
+  return preset == nullptr ? DeviceNeed::ANY : preset->devices;
+}
+
 Meeting meetingOf(EngineKind kind) {
   const EnginePreset* preset = findPreset(kind);
   return preset == nullptr ? Meeting::HEAD : preset->meeting;

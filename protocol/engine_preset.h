@@ -18,11 +18,15 @@ enum class Meeting : uint8_t {
   MEMBERS,  // each other rank says where it can be reached; the first one waits to hear of all
 };
 
+// What an engine computes on, as its preset starts it.
+enum class DeviceNeed : uint8_t { ANY, GPU };
+
 struct EnginePreset {
   EngineKind kind;
   std::string_view name;     // in a deployment
   std::string_view version;  // of the engine that it was made from
   std::string_view page;     // of the documentation that it was made from
+  DeviceNeed devices;
   ProcessShare share;
   Meeting meeting;
   bool layersOnly;  // shares out whole layers and nothing finer: tp is 1
@@ -40,6 +44,7 @@ std::span<const EnginePreset* const> enginePresets();
 const EnginePreset* findPreset(EngineKind kind);
 
 ProcessShare processShare(EngineKind kind);
+DeviceNeed deviceNeedOf(EngineKind kind);
 Meeting meetingOf(EngineKind kind);
 
 // The engine's word in a deployment, and back; nothing for an unknown one.

@@ -3,6 +3,8 @@
 #include "protocol/engine_preset.h"
 #include "protocol/presets/preset_words.h"
 
+#include <algorithm>
+
 namespace muster {
 namespace {
 
@@ -28,8 +30,10 @@ void addMusterNames(Names& names, const Assignment& assignment, const LaunchPlac
   names["MUSTER_PORT"] = place.port;
   names["MUSTER_TENSOR_PARALLEL"] = std::to_string(assignment.plan.tensor);
   names["MUSTER_PIPELINE_PARALLEL"] = std::to_string(assignment.plan.pipeline);
-  // By index, since vLLM takes no UUIDs; so CUDA must number GPUs as their driver does.
-  names["CUDA_VISIBLE_DEVICES"] = joined(assignment.devices);
+  // By index, since vLLM takes no UUIDs; so CUDA must number GPUs as their driver does. A rank on
+  // CPUs must not help itself to a GPU that its machine may have.
+  bool hasGpus = place.devices == DeviceKind::GPU;
+  names["CUDA_VISIBLE_DEVICES"] = hasGpus ? joined(assignment.devices) : "";
   names["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID";
 }
 
@@ -53,6 +57,13 @@ void launchCommand(const Assignment& assignment, const LaunchPlace& place, Launc
 }
 
 }  // namespace
+
+DeviceKind kindOf(const std::vector<DeviceInfo>& node, const std::vector<DeviceIndex>& devices) {
+  bool anyGpu = std::ranges::any_of(node, [&](const DeviceInfo& device) {
+    return isGpu(device) && std::ranges::count(devices, device.index) > 0;
+  });
+  return anyGpu ? DeviceKind::GPU : DeviceKind::CPU;
+}
 
 Launch launchOf(const Assignment& assignment, const LaunchPlace& place) {
   Launch launch{.argv = {},

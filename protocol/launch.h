@@ -2,6 +2,7 @@
 // sees that it is ready. Pure: the agent starts it, a plan shows it.
 #pragma once
 
+#include "protocol/node.h"
 #include "protocol/order.h"
 
 #include <map>
@@ -14,6 +15,12 @@ namespace muster {
 // stands before it.
 inline constexpr const char* ENGINE_HOST = "127.0.0.1";
 
+// What a rank's devices are.
+enum class DeviceKind : uint8_t { CPU, GPU };
+
+// Of these devices of a node. A device that it does not list counts as a CPU.
+DeviceKind kindOf(const std::vector<DeviceInfo>& node, const std::vector<DeviceIndex>& devices);
+
 // Where a rank runs. Texts, since a plan names what is only known once the rank starts.
 struct LaunchPlace {
   std::string address;    // of this node
@@ -21,6 +28,7 @@ struct LaunchPlace {
   std::string modelPath;  // resolved; empty when the deployment has no local model
   // Where the group meets, as "host:port"; for the first rank of a MEMBERS preset a list of these.
   std::string rendezvous;
+  DeviceKind devices = DeviceKind::CPU;
 };
 
 struct Launch {

@@ -1,5 +1,6 @@
 #include "sharding/advice.h"
 
+#include "protocol/engine_preset.h"
 #include "sharding/text.h"
 
 #include <algorithm>
@@ -242,7 +243,28 @@ std::string gpuText(const GpuRequirement& gpu) {
   return text;
 }
 
+bool hasGpu(const ClusterView& cluster) {
+  return std::any_of(cluster.nodes.begin(), cluster.nodes.end(), [](const NodeView& node) {
+    return std::any_of(node.devices.begin(), node.devices.end(),
+                       [](const DeviceView& device) { return device.type != "cpu"; });
+  });
+}
+
+Refusal needsGpu(EngineKind engine, const ClusterView& cluster) {
+  std::string name(toText(engine));
+  return {
+      RefusalCode::NO_MATCHING_GPU,
+      "engine " + name + " needs GPUs, and there is none among " + inventoryText(cluster),
+      {},
+      {"engine: native computes on CPUs", "engine: llama.cpp does so with a GGUF file",
+       "a build of " + name + " for CPUs is a program of your own: engine: {kind: process, ...}",
+       "add a node with a GPU"}};
+}
+
 Refusal noMatchingDevice(const ReplicaPlanner& planner, const ClusterView& cluster) {
+  EngineKind engine = planner.deployment().engine.kind;
+  bool isEngine = deviceNeedOf(engine) == DeviceNeed::GPU && !hasGpu(cluster);
+  if (isEngine) return needsGpu(engine, cluster);
   Refusal refusal{RefusalCode::NO_MATCHING_GPU,
                   "no " + gpuText(planner.deployment().gpu) + " among " + inventoryText(cluster)};
   std::map<std::string, Bytes> kinds;

@@ -74,7 +74,7 @@ struct DeviceCase {
   Occupancy occupancy;
 };
 
-bool isRightType(const DeviceCase& c) { return isRightKind(c.device, c.wish.gpu); }
+bool isRightType(const DeviceCase& c) { return isRightKind(c.device, c.wish); }
 
 bool isLargeEnough(const DeviceCase& c) {
   return c.device.memory >= std::max(c.memory, c.wish.gpu.memoryMin);
@@ -140,7 +140,7 @@ std::string typesText(const NodeView& node) {
 std::string largestText(const NodeView& node, const GangWish& wish) {
   Bytes largest;
   for (const auto& device : node.devices) {
-    if (isRightKind(device, wish.gpu)) largest = std::max(largest, device.memory);
+    if (isRightKind(device, wish)) largest = std::max(largest, device.memory);
   }
   return "largest device " + toShortText(largest) + ", " +
          toShortText(std::max(wish.memoryMax(), wish.gpu.memoryMin)) + " wanted";
@@ -152,8 +152,10 @@ Bytes GangWish::memoryMax() const {
   return stageMemory.empty() ? Bytes{} : *std::max_element(stageMemory.begin(), stageMemory.end());
 }
 
-bool isRightKind(const DeviceView& device, const GpuRequirement& gpu) {
-  if (gpu.link == "nvlink" && device.type == "cpu") return false;
+bool isRightKind(const DeviceView& device, const GangWish& wish) {
+  const GpuRequirement& gpu = wish.gpu;
+  bool wantsGpu = gpu.link == "nvlink" || wish.devices == DeviceNeed::GPU;
+  if (wantsGpu && device.type == "cpu") return false;
   return gpu.types.empty() ||
          std::find(gpu.types.begin(), gpu.types.end(), device.type) != gpu.types.end();
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "protocol/deployment.h"
+#include "protocol/engine_preset.h"
 #include "protocol/plan.h"
 #include "sharding/cluster_view.h"
 #include "sharding/placer.h"
@@ -22,6 +23,7 @@ struct GangWish {
   TenantName tenant;
   DeploymentName deployment;
   GpuRequirement gpu;
+  DeviceNeed devices = DeviceNeed::ANY;
   PlacementRules rules;
   std::vector<NodeName> siblings;  // nodes of the deployment's other replicas
   Sharing sharing = Sharing::SHARED;
@@ -54,7 +56,7 @@ std::vector<Seat> seatsOf(const NodeView& node, const GangWish& wish, Bytes memo
                           Occupancy occupancy);
 
 // Whether the device is of the kind asked for, however small or busy it is.
-bool isRightKind(const DeviceView& device, const GpuRequirement& gpu);
+bool isRightKind(const DeviceView& device, const GangWish& wish);
 
 // What the node says to the wish as things are now.
 NodeVerdict judgeNode(const NodeView& node, const ClusterView& cluster, const GangWish& wish);

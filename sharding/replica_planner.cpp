@@ -83,6 +83,7 @@ GangWish ReplicaPlanner::wishFor(const Cut& cut) const {
   wish.tenant = deployment_.tenant;
   wish.deployment = deployment_.name;
   wish.gpu = deployment_.gpu;
+  wish.devices = deviceNeedOf(deployment_.engine.kind);
   wish.rules = deployment_.placement;
   wish.siblings = siblings_;
   wish.sharing = isProcess(deployment_.engine.kind) ? Sharing::WHOLE : Sharing::SHARED;

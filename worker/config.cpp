@@ -2,6 +2,8 @@
 
 #include "protocol/names.h"
 
+#include <strings.h>
+
 #include <algorithm>
 #include <arpa/inet.h>
 #include <utility>
@@ -20,7 +22,9 @@ ConfigKey deviceTable() {
   island.least = 0;
   island.most = 1'000'000;
   devices.columns = {
-      configChoice("type", CPU, {CPU}, "What it is."),
+      configKey("type", ConfigType::STRING, CPU,
+                "`cpu`, or the name of a GPU: `MI300X`. Engines are told a GPU's number as "
+                "`CUDA_VISIBLE_DEVICES`."),
       configKey("memory", ConfigType::BYTES, std::nullopt, "How much of it ranks may use."),
       std::move(island)};
   return devices;
@@ -97,6 +101,15 @@ bool hasPort(const std::string& address) {
          std::stoul(port) >= 1 && std::stoul(port) <= 65535;
 }
 
+// A GPU's name goes into deployments (`gpu: {type: [..]}`), metrics and uuids.
+bool isDeviceType(const std::string& type) {
+  auto isLetter = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-';
+  };
+  bool isOtherCpu = type.size() == 3 && strcasecmp(type.c_str(), CPU) == 0 && type != CPU;
+  return !type.empty() && type.size() <= 48 && std::ranges::all_of(type, isLetter) && !isOtherCpu;
+}
+
 std::map<std::string, std::string> readLabels(const ConfigTable& table, Errors& errors) {
   std::map<std::string, std::string> labels;
   for (const std::string& label : table.list("labels")) {
@@ -120,6 +133,11 @@ std::vector<DeviceInfo> readDevices(const ConfigTable& table, const std::string&
                       .uuid = node + "-" + one.text("type") + "-" + std::to_string(index),
                       .memory = one.bytes("memory"),
                       .island = static_cast<uint32_t>(one.integer("island"))};
+    if (!isDeviceType(device.type)) {
+      errors.add("devices[" + std::to_string(index) + "].type",
+                 "device type \"" + device.type + "\" is neither cpu nor the name of a GPU",
+                 "write type = \"cpu\", or letters, digits and hyphens such as \"MI300X\"");
+    }
     if (device.memory == Bytes{}) {
       errors.add("devices[" + std::to_string(index) + "].memory", "a device needs memory");
     }

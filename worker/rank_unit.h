@@ -34,7 +34,8 @@ struct RankEnvironment {
   std::string rankBinary;  // muster-rank
   std::vector<std::string> modelRoots;
   std::string address;  // IP address of this node, for groups
-  TlsFiles tls = {};    // with which native ranks answer requests; none: they answer nobody
+  TlsFiles tls = {};    // with which ranks answer requests; none: native ones answer nobody
+  std::vector<DeviceInfo> devices = {};  // of this node
 };
 
 // Base of the engines' units. A unit is made for a new assignment, or for the process of an earlier

@@ -98,9 +98,10 @@ struct Machine {
     orders = makeFileOrderStore(config.orderFile());
     inspection = kj::heap<ThreadedInspection>(loop.timer(),
                                               lookBelow(ModelRoots(config.modelRoots), node.name));
-    rankEnvironment = kj::heap<RankEnvironment>(RankEnvironment{
-        loop.timer(), clock, random, loop.network(), *rankProcesses, *inspection, logger,
-        rankBinary(config), config.modelRoots, node.address, absolutePaths(config.tls)});
+    rankEnvironment = kj::heap<RankEnvironment>(
+        RankEnvironment{loop.timer(), clock, random, loop.network(), *rankProcesses, *inspection,
+                        logger, rankBinary(config), config.modelRoots, node.address,
+                        absolutePaths(config.tls), node.devices});
     ranks = makeRanks(*rankEnvironment, config.dataDirectory);
   }
 

@@ -41,6 +41,7 @@ Result<UpOptions> upOptions(const Invocation& invocation) {
     if (!number) return number.refusal();
     into = *number;
   }
+  if (arguments.has("--device-type")) options.deviceType = arguments.value("--device-type");
   std::string memory = arguments.value("--device-memory");
   if (memory.empty()) return options;
   options.deviceMemory = parseBytes(memory);

@@ -164,7 +164,8 @@ std::string workerToml(const LocalPlan& plan, const LocalLayout& layout, size_t 
                      "\naddress = " + quoted(LOCAL_HOST) + "\nmodel_roots = " + list(plan.models) +
                      "\n\n" + tlsToml(layout, "worker-" + id);
   for (uint32_t i = 0; i < plan.devices; ++i) {
-    text += "\n[[devices]]\ntype = \"cpu\"\nmemory = " + quoted(toText(plan.deviceMemory)) + "\n";
+    text += "\n[[devices]]\ntype = " + quoted(plan.deviceType) +
+            "\nmemory = " + quoted(toText(plan.deviceMemory)) + "\n";
   }
   return text;
 }

@@ -100,6 +100,7 @@ Result<LocalPlan> drawPlan(const UpOptions& options, const LocalLayout& layout,
   plan.gateways.push_back(
       {.id = "gw1", .httpPort = mayTakeFirst ? ports.preferred(GATEWAY_PORT) : ports.any()});
   plan.devices = options.devices.value_or(2);
+  plan.deviceType = options.deviceType.value_or(plan.deviceType);
   plan.deviceMemory = options.deviceMemory.value_or(4_GiB);
   plan.models = options.models.empty() ? std::vector<std::string>{layout.defaultModels()}
                                        : absolutePaths(options.models);
@@ -122,6 +123,7 @@ Result<Done> checkSamePlan(const UpOptions& options, const LocalPlan& plan) {
                 static_cast<uint32_t>(plan.coordinators.size())),
         differs("--workers", options.workers, static_cast<uint32_t>(plan.workers.size())),
         differs("--devices", options.devices, plan.devices),
+        differs("--device-type", options.deviceType, plan.deviceType),
         differs("--device-memory", options.deviceMemory, plan.deviceMemory)}) {
     if (refusal) return *refusal;
   }
@@ -155,6 +157,7 @@ std::string toJson(const LocalPlan& plan) {
               {"workers", plan.workers},
               {"gateways", gateways},
               {"devices", plan.devices},
+              {"device_type", plan.deviceType},
               {"device_memory_bytes", plan.deviceMemory.count},
               {"models", plan.models},
               {"restart", plan.restartRoles}};
@@ -178,6 +181,7 @@ Result<LocalPlan> parsePlan(const std::string& text) {
       plan.gateways.push_back({one.at("id"), one.at("http_port")});
     }
     plan.devices = in.at("devices");
+    plan.deviceType = in.value("device_type", plan.deviceType);
     plan.deviceMemory = {in.at("device_memory_bytes")};
     plan.models = in.at("models").get<std::vector<std::string>>();
     plan.restartRoles = in.at("restart").get<std::vector<std::string>>();

@@ -20,6 +20,7 @@ struct UpOptions {
   std::optional<uint32_t> coordinators;
   std::optional<uint32_t> workers;
   std::optional<uint32_t> devices;        // of each worker
+  std::optional<std::string> deviceType;  // of each device
   std::optional<Bytes> deviceMemory;      // of each device
   std::vector<std::string> models;        // model roots
   std::vector<std::string> restartRoles;  // empty: zookeeper, coordinator, gateway
@@ -55,6 +56,7 @@ struct LocalPlan {
   std::vector<std::string> workers;    // "w1"
   std::vector<LocalGateway> gateways;  // empty in a cluster that was made without
   uint32_t devices = 2;
+  std::string deviceType = "cpu";
   Bytes deviceMemory = 4_GiB;
   std::vector<std::string> models;
   std::vector<std::string> restartRoles;

@@ -187,11 +187,12 @@ void offerContext(const LocalPlan& plan, const LocalLayout& layout, Terminal& te
 
 void printSummary(const LocalPlan& plan, const LocalLayout& layout, Terminal& terminal,
                   const Environment& environment) {
-  terminal.outLine("cluster " + plan.cluster.value +
-                   " is up: " + std::to_string(plan.zookeepers.size()) + " ZooKeeper, " +
-                   std::to_string(plan.coordinators.size()) + " coordinators, " +
-                   std::to_string(plan.workers.size()) + " workers of " +
-                   std::to_string(plan.devices) + " CPU devices of " + toText(plan.deviceMemory));
+  terminal.outLine(
+      "cluster " + plan.cluster.value + " is up: " + std::to_string(plan.zookeepers.size()) +
+      " ZooKeeper, " + std::to_string(plan.coordinators.size()) + " coordinators, " +
+      std::to_string(plan.workers.size()) + " workers of " + std::to_string(plan.devices) + " " +
+      (plan.deviceType == "cpu" ? "CPU" : plan.deviceType) + " devices of " +
+      toText(plan.deviceMemory));
   terminal.outLine("  http    http" + std::string("s://") + LOCAL_HOST + ":" +
                    std::to_string(plan.coordinators.front().httpPort) + "/api/v1/cluster");
   for (const auto& one : plan.gateways) {

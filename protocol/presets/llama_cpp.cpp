@@ -39,6 +39,7 @@ const EnginePreset LLAMA_CPP{
     .page =
         "https://github.com/ggml-org/llama.cpp/blob/038514c97ad9744275d52a3a4ce7b396e3d86a69/tools/"
         "rpc/README.md",
+    .devices = DeviceNeed::ANY,
     .share = ProcessShare::NODE,
     .meeting = Meeting::MEMBERS,
     .layersOnly = true,

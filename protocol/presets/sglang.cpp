@@ -32,6 +32,7 @@ const EnginePreset SGLANG{
     .page =
         "https://github.com/sgl-project/sglang/blob/004813e1dd464844bd92ddbca5cab8c024a75f78/docs/"
         "advanced_features/server_arguments.md",
+    .devices = DeviceNeed::GPU,
     .share = ProcessShare::EQUAL,
     .meeting = Meeting::HEAD,
     .layersOnly = false,

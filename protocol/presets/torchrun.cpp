@@ -29,6 +29,7 @@ const EnginePreset TORCHRUN{
     .name = "torchrun",
     .version = "2.9",
     .page = "https://docs.pytorch.org/docs/stable/elastic/run.html",
+    .devices = DeviceNeed::ANY,
     .share = ProcessShare::EQUAL,
     .meeting = Meeting::HEAD,
     .layersOnly = false,

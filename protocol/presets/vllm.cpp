@@ -42,6 +42,7 @@ const EnginePreset VLLM{
     .page =
         "https://github.com/vllm-project/vllm/blob/096bd6a4a109b13698ab85782cc1a3630aa002ee/docs/"
         "serving/parallelism_scaling.md",
+    .devices = DeviceNeed::GPU,
     .share = ProcessShare::EQUAL,
     .meeting = Meeting::HEAD,
     .layersOnly = false,

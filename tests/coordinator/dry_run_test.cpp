@@ -99,7 +99,7 @@ TEST_F(Plans, whatDoesNotFitNowIsShownWaitingAndWhatNeverFitsIsRefused) {
 }
 
 TEST_F(Plans, showWhatEachRankWillBeStartedWithWhenAsked) {
-  addNodes(2);
+  for (const char* name : {"w1", "w2"}) cluster.addNode(node(name).gpus(2, 4_GiB));
   cluster.applyRaw(SchemaLevelRaised{SCHEMA_LEVEL_PRESETS, {{"co1"}}});
   DeploymentSpec chat = spec("chat").preset(EngineKind::VLLM).cut(2, 2).get();
   auto planned = run({chat});
@@ -122,6 +122,17 @@ TEST_F(Plans, showWhatEachRankWillBeStartedWithWhenAsked) {
   EXPECT_FALSE(has(head, "--headless"));
   EXPECT_TRUE(has(other, "$PORT_OF_RANK_0"));
   EXPECT_TRUE(has(other, "--headless"));
+}
+
+TEST_F(Plans, showARankOnCpusNoGpu) {
+  addNodes(1);
+  cluster.applyRaw(SchemaLevelRaised{SCHEMA_LEVEL_PRESETS, {{"co1"}}});
+  DeploymentSpec chat = spec("chat").preset(EngineKind::LLAMA_CPP).cut(1, 2).get();
+  auto planned = run({chat});
+  ASSERT_TRUE(planned.ok()) << planned.refusal().text;
+  KeptPlan plan = planOf(*planned, {chat});
+  Json row = planObject(plan, *planned, cluster.now, ShowCommands::YES)["deployments"][0];
+  EXPECT_EQ(row["commands"][0]["env"]["CUDA_VISIBLE_DEVICES"], "");
 }
 
 TEST_F(Plans, holdWhileWhatTheyRestOnIsUnchanged) {

@@ -113,7 +113,7 @@ def serveAndRemove(cluster, engines, document, name, ranks, devices):
 
 
 def test_enginesNamedByOneWordServeOnOneNodeAndOnTwo():
-    with LocalCluster(workers=2) as cluster:
+    with LocalCluster(workers=2, deviceType="H100") as cluster:
         engines, model = Engines(cluster), makeSmallModel(cluster.models)
         for kind in ("vllm", "sglang"):
             serveAndRemove(cluster, engines, engines.document(f"{kind}-1", model, kind, "{tp: 2, pp: 1}"), f"{kind}-1", 1, 2)
@@ -145,7 +145,7 @@ def test_torchrunStartsTheScriptOnceForEachDevice():
 
 
 def test_anArgumentThatTheEngineDoesNotKnowIsToldAsItsFirstError():
-    with LocalCluster(workers=1) as cluster:
+    with LocalCluster(workers=1, deviceType="H100") as cluster:
         engines, model = Engines(cluster), makeSmallModel(cluster.models)
         cluster.apply(engines.document("chat", model, "vllm", "{tp: 1, pp: 1}", ", args: {no-such-option: 1}"))
         cluster.waitFor("its first error is told", lambda: "unrecognized arguments: --no-such-option=1" in cluster.run(
@@ -154,7 +154,7 @@ def test_anArgumentThatTheEngineDoesNotKnowIsToldAsItsFirstError():
 
 
 def test_aProgramThatIsNotThereIsNamedWithWhatToDo():
-    with LocalCluster(workers=1) as cluster:
+    with LocalCluster(workers=1, deviceType="H100") as cluster:
         engines, model = Engines(cluster), makeSmallModel(cluster.models)
         os.remove(os.path.join(engines.bin, "vllm"))
         cluster.apply(engines.document("chat", model, "vllm", "{tp: 1, pp: 1}"))
@@ -166,6 +166,24 @@ def test_aProgramThatIsNotThereIsNamedWithWhatToDo():
         check("help: install it on the worker, or say where it is: engine: {kind: vllm, env: {PATH:" in told,
               f"the first error says what to do: {told}")
         remove(cluster, "chat")
+
+
+def test_anEngineForGpusIsRefusedOnCpusAndOneForBothServesThere():
+    with LocalCluster(workers=1) as cluster:
+        engines, model = Engines(cluster), makeSmallModel(cluster.models)
+        for kind in ("vllm", "sglang"):
+            document = engines.document("chat", model, kind, "{tp: 2, pp: 1}")
+            for words in (("plan", "-"), ("apply", "-")):
+                refused = cluster.cli(*words, stdin=document)
+                checkEqual(refused.code, 8, f"{words} of {kind} on CPUs: {refused}")
+                for told in ("E0403", f"engine {kind} needs GPUs, and there is none among w1: cpu 256MiB",
+                             "engine: native computes on CPUs", "engine: llama.cpp"):
+                    check(told in refused.err + refused.out, f"{words} of {kind} says {told}: {refused}")
+        file = os.path.join(model, "small.gguf")
+        with open(file, "w") as gguf:
+            gguf.write("GGUF")
+        record = serveAndRemove(cluster, engines, engines.document("llama", file, "llama.cpp", "{pp: 2}"), "llama", 1, 2)[0]
+        checkEqual(record["env"]["CUDA_VISIBLE_DEVICES"], "", "the GPUs that a rank on CPUs sees")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ using ::testing::Pair;
 const LaunchPlace PLACE{.address = "10.0.0.1",
                         .port = "8101",
                         .modelPath = "/models/big",
-                        .rendezvous = "10.0.0.1:9101"};
+                        .rendezvous = "10.0.0.1:9101",
+                        .devices = DeviceKind::GPU};
 
 // One of `processes` processes of deployment chat, with so many devices each.
 Assignment processOf(EngineKind kind, uint32_t rank, uint32_t processes, ShardPlan plan) {
@@ -134,6 +135,25 @@ TEST(Launch, aPresetsProcessSeesAllDevicesOfItsNodeAndNoneOfTorchrunsNames) {
       EXPECT_THAT(launch.env, Not(Contains(Key(name))));
     }
   }
+}
+
+TEST(Launch, aProcessOnCpusSeesNoGpu) {
+  LaunchPlace place = PLACE;
+  place.devices = DeviceKind::CPU;
+  for (auto kind : {EngineKind::LLAMA_CPP, EngineKind::TORCHRUN, EngineKind::PROCESS}) {
+    SCOPED_TRACE(toText(kind));
+    Launch launch = launchOf(processOf(kind, 0, 1, cut(1, 2)), place);
+    EXPECT_THAT(launch.env, Contains(Pair("CUDA_VISIBLE_DEVICES", "")));
+    EXPECT_THAT(launch.env, Contains(Pair("MUSTER_DEVICES", "0,1")));
+  }
+}
+
+TEST(Launch, theKindOfARanksDevicesIsTheNodes) {
+  const std::vector<DeviceInfo> node = {{.index = {0}, .type = "cpu", .uuid = "", .memory = {}},
+                                        {.index = {1}, .type = "H100", .uuid = "", .memory = {}}};
+  EXPECT_EQ(kindOf(node, {{0}}), DeviceKind::CPU);
+  EXPECT_EQ(kindOf(node, {{1}}), DeviceKind::GPU);
+  EXPECT_EQ(kindOf(node, {{2}}), DeviceKind::CPU);
 }
 
 TEST(Launch, vllmIsToldWhichAddressToUse) {

@@ -48,6 +48,12 @@ DeploymentSpec cut(uint32_t tensor, uint32_t pipeline) {
   return spec;
 }
 
+DeploymentSpec preset(EngineKind kind) {
+  auto spec = cut(1, 1);
+  spec.engine.kind = kind;
+  return spec;
+}
+
 const ClusterView FOUR_WORKERS =
     cluster(node("w1").devices(2, 4_GiB), node("w2").devices(2, 4_GiB),
             node("w3").devices(2, 4_GiB), node("w4").devices(2, 4_GiB));
@@ -253,6 +259,14 @@ TEST(Placer, refusesWithReasonNodesAndTheSmallestChange) {
        "no H100 device among w1: cpu 4GiB, w2: cpu 4GiB", "gpu: {type: [cpu]}"},
       {"nothing so large", with(cut(1, 1), [](auto& d) { d.gpu.memoryMin = 8_GiB; }), FOUR_WORKERS,
        NO_GPU, "no device with at least 8GiB", "gpu: {type: [cpu], min_memory: 4GiB}"},
+      {"an engine for GPUs, on CPUs", preset(EngineKind::VLLM), FOUR_WORKERS, NO_GPU,
+       "engine vllm needs GPUs, and there is none among w1: cpu 4GiB, w2: cpu 4GiB",
+       "engine: native computes on CPUs"},
+      {"the only GPU is too small",
+       with(preset(EngineKind::SGLANG), [](auto& d) { d.gpu.memoryMin = 8_GiB; }),
+       cluster(node("a").devices(2, 16_GiB).devices(1, 4_GiB, "L4")), NO_GPU,
+       "no device with at least 8GiB among a: L4 4GiB and cpu 16GiB",
+       "gpu: {type: [L4], min_memory: 4GiB}"},
       {"no such node", with(cut(1, 1), [](auto& d) { d.placement.nodes = {{"w9"}}; }), FOUR_WORKERS,
        TOPOLOGY, "placement allows none of w1, w2, w3 and w4", "leave out placement.nodes"},
       {"tp larger than a node", with(cut(4, 1), [](auto& d) { d.placement.tpWithinNode = true; }),
@@ -286,6 +300,16 @@ TEST(Placer, refusesWithReasonNodesAndTheSmallestChange) {
     for (const auto& verdict : answer.nodes) {
       EXPECT_THAT(answer.refusal.text, HasSubstr(verdict.node.value));
     }
+  }
+}
+
+TEST(Placer, givesAnEngineForGpusNoCpuAndOneForBothAnything) {
+  auto mixed = cluster(node("a").devices(2, 4_GiB).devices(1, 4_GiB, "H100"));
+  for (auto kind : {EngineKind::VLLM, EngineKind::SGLANG}) {
+    EXPECT_EQ(places(planned(planReplica(preset(kind), TINY, mixed, {}))), "a:2");
+  }
+  for (auto kind : {EngineKind::LLAMA_CPP, EngineKind::TORCHRUN, EngineKind::PROCESS}) {
+    EXPECT_EQ(places(planned(planReplica(preset(kind), TINY, FOUR_WORKERS, {}))), "w1:0");
   }
 }
 

@@ -78,7 +78,7 @@ TEST(Processes, ofAPresetArePlacedOnePerNode) {
   spec.engine.kind = EngineKind::VLLM;
   spec.engine.command.clear();
   spec.parallel = {2, 2};
-  auto view = cluster(node("w1").devices(2, 4_GiB), node("w2").devices(2, 4_GiB));
+  auto view = cluster(node("w1").devices(2, 4_GiB, "H100"), node("w2").devices(2, 4_GiB, "H100"));
   auto outcome = planReplica(spec, {}, view, {});
   const auto* planned = std::get_if<PlannedReplica>(&outcome);
   ASSERT_NE(planned, nullptr) << std::get<RefusedReplica>(outcome).refusal.text;

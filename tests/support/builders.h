@@ -16,12 +16,14 @@ class NodeInfoBuilder {
     node_.address = "10.0.0.1";
     node_.version = "1.0";
   }
-  // `count` more CPU devices in one island.
-  NodeInfoBuilder& cpus(uint32_t count, Bytes memory) {
+  // `count` more devices in one island.
+  NodeInfoBuilder& cpus(uint32_t count, Bytes memory) { return devices("cpu", count, memory); }
+  NodeInfoBuilder& gpus(uint32_t count, Bytes memory) { return devices("H100", count, memory); }
+  NodeInfoBuilder& devices(const std::string& type, uint32_t count, Bytes memory) {
     for (uint32_t i = 0; i < count; ++i) {
       auto index = static_cast<uint32_t>(node_.devices.size());
       node_.devices.push_back(
-          {{index}, "cpu", node_.name.value + "-" + std::to_string(index), memory, 0});
+          {{index}, type, node_.name.value + "-" + std::to_string(index), memory, 0});
     }
     return *this;
   }

@@ -82,7 +82,22 @@ TEST(WorkerConfig, leavesDevicesThatAreNotDeclaredToTheDriver) {
   ASSERT_TRUE(config.ok());
   EXPECT_TRUE(config->node.devices.empty());
   EXPECT_FALSE(read(GOOD + "[[devices]]\nmemory = \"0B\"\n").ok());
-  EXPECT_FALSE(read(GOOD + "[[devices]]\ntype = \"H100\"\nmemory = \"80GiB\"\n").ok());
+}
+
+TEST(WorkerConfig, takesAGpuByItsNameAndNothingThatIsNone) {
+  auto withType = [](const std::string& type) {
+    return read(GOOD + "[[devices]]\ntype = \"" + type + "\"\nmemory = \"80GiB\"\n");
+  };
+  auto config = withType("MI300X");
+  ASSERT_TRUE(config.ok()) << config.refusal().text;
+  DeviceInfo wanted{{2}, "MI300X", "gpu01-MI300X-2", 80_GiB, 0};
+  EXPECT_EQ(config->node.devices.back(), wanted);
+  for (const char* type : {"CPU", "", "H100 80GB", "a/b"}) {
+    SCOPED_TRACE(type);
+    auto refused = withType(type);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_THAT(refused.refusal().text, testing::HasSubstr("is neither cpu nor the name of a GPU"));
+  }
 }
 
 TEST(WorkerOptions, takeFlagsAndKeys) {

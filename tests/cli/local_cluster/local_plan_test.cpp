@@ -127,6 +127,7 @@ TEST(LocalPlan, anExistingClusterKeepsItsShape) {
   auto other = checkSamePlan({.workers = 5}, made);
   ASSERT_FALSE(other.ok());
   EXPECT_THAT(other.refusal().text, HasSubstr("--workers"));
+  EXPECT_FALSE(checkSamePlan({.deviceType = "H100"}, made).ok());
   EXPECT_FALSE(checkSamePlan({.models = {"/elsewhere"}}, made).ok());
 }
 
@@ -140,7 +141,9 @@ TEST(ConfigFiles, nameEveryPeerAndQuoteWhatIsStrange) {
   }
   std::string worker = workerToml(made, LAYOUT, 0);
   EXPECT_THAT(worker, HasSubstr(R"(model_roots = ["/models/a \"b\"\\c"])"));
-  EXPECT_THAT(worker, HasSubstr("memory = \"4GiB\""));
+  EXPECT_THAT(worker, HasSubstr("type = \"cpu\"\nmemory = \"4GiB\""));
+  made.deviceType = "H100";
+  EXPECT_THAT(workerToml(made, LAYOUT, 0), HasSubstr("type = \"H100\"\nmemory = \"4GiB\""));
 }
 
 TEST(ClusterFile, comesBackAsItWas) {

@@ -133,11 +133,11 @@ TEST_F(Decide, keepsTheNamesOfATenantFromTheOthers) {
 }
 
 TEST_F(Decide, takesAPresetOnceEveryCoordinatorUnderstandsIt) {
-  auto asked = applyOf(spec("served").preset(EngineKind::VLLM));
+  auto asked = applyOf(spec("served").preset(EngineKind::LLAMA_CPP));
   auto early = cluster.request(asked);
   ASSERT_FALSE(early.ok());
   EXPECT_EQ(early.refusal().code, RefusalCode::NOT_SUPPORTED_YET);
-  EXPECT_THAT(early.refusal().text, HasSubstr("engine vllm needs schema level 2"));
+  EXPECT_THAT(early.refusal().text, HasSubstr("engine llama.cpp needs schema level 2"));
   cluster.applyRaw(SchemaLevelRaised{SCHEMA_LEVEL_PRESETS, {{"co1"}}});
   auto late = cluster.request(asked);
   EXPECT_TRUE(late.ok()) << late.refusal().text;

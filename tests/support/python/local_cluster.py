@@ -44,7 +44,7 @@ def documentedPortsLeftAlone():
 class LocalCluster:
     """`with LocalCluster(...) as cluster:` brings one up; at the end it is down and nothing of it is left running."""
 
-    def __init__(self, workers=4, devices=2, deviceMemory="256MiB", models=None, bin=BIN, flags=()):
+    def __init__(self, workers=4, devices=2, deviceMemory="256MiB", deviceType="cpu", models=None, bin=BIN, flags=()):
         # Short: paths of unix sockets lie below it.
         self.root = tempfile.mkdtemp(prefix="muster-it-", dir=os.environ.get("MUSTER_TEST_DIR"))
         self.dir = os.path.join(self.root, "D")
@@ -52,6 +52,7 @@ class LocalCluster:
         os.makedirs(self.models, exist_ok=True)
         self.bin = os.path.abspath(bin)
         self.flags = ["--workers", str(workers), "--devices", str(devices), "--device-memory", deviceMemory,
+                      "--device-type", deviceType,
                       *map(str, flags)]
 
     def __enter__(self):

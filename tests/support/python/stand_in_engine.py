@@ -93,9 +93,15 @@ def number(options, name, default):
     return int(options.get(name, default))
 
 
+def visibleGpus():
+    return list(filter(None, os.environ["CUDA_VISIBLE_DEVICES"].split(",")))
+
+
 def checkShare(options, world, nodes):
     """Each process drives its share of the group's devices, and sees no other."""
-    rank, devices = number(options, "--node-rank", 0), os.environ["CUDA_VISIBLE_DEVICES"].split(",")
+    rank, devices = number(options, "--node-rank", 0), visibleGpus()
+    if not devices:
+        raise Wrong("no GPU is visible")
     if not rank < nodes:
         raise Wrong(f"node rank {rank} of {nodes} nodes")
     if world != nodes * len(devices):
@@ -192,7 +198,8 @@ def runRpcServer(options, _):
 
 def runTorchrun(options, words):
     nodes, local = int(options["--nnodes"]), int(options["--nproc-per-node"])
-    rank = checkShare(options, nodes * local, nodes)
+    # On CPUs it sees no GPU and starts what it is told to.
+    rank = checkShare(options, nodes * local, nodes) if visibleGpus() else number(options, "--node-rank", 0)
     meetAtHead(rank, nodes, options["--master-addr"], int(options["--master-port"]))
     names = {"WORLD_SIZE": str(nodes * local), "LOCAL_WORLD_SIZE": str(local),
              "MASTER_ADDR": options["--master-addr"], "MASTER_PORT": options["--master-port"]}

@@ -76,7 +76,8 @@ class ProcessUnit final : public RankUnit {
     return launchOf(assignment_, {.address = place_.address,
                                   .port = std::to_string(place_.port),
                                   .modelPath = place_.modelPath,
-                                  .rendezvous = place_.rendezvous});
+                                  .rendezvous = place_.rendezvous,
+                                  .devices = kindOf(environment_.devices, assignment_.devices)});
   }
 
   bool startProcess() {
