@@ -112,6 +112,18 @@ class Walk(Site):
         """The nodes with a label."""
         return {one["name"] for one in self.items("nodes") if label in one["labels"]}
 
+    def stepCheck(self):
+        """--check tells what would change, and changes nothing."""
+        before = self.everywhere(PIDS)
+        code, told = self.playbook("playbooks/site.yml", "--check", "--diff")
+        assert code == 0 and changes(told) == 0, told[-6000:]
+        code, told = self.playbook("playbooks/site.yml", "--check", "--diff", "-e", '{"muster_worker_labels": {"just": "asked"}}')
+        assert code == 0 and "write /etc/muster/worker.toml" in told, told[-6000:]
+        for number in self.everyone:
+            assert re.search(rf"^m{number} .* changed=[1-9]", told, re.M), told[-6000:]
+        assert all("just" not in one for one in self.everywhere("sudo cat /etc/muster/worker.toml"))
+        assert self.everywhere(PIDS) == before
+
     def stepHalfway(self):
         """A run that was stopped is continued by running it again."""
         change = ["playbooks/site.yml", "-e", '{"muster_worker_labels": {"half": "way"}}']
@@ -217,8 +229,8 @@ class Walk(Site):
             assert left == "", left
 
 
-STEPS = ["Site", "Scopes", "Second", "Smoke", "Doctor", "WrongVariable", "Halfway", "Unreachable", "Add", "Power", "Upgrade", "Certs", "Restore",
-         "Uninstall"]
+STEPS = ["Site", "Scopes", "Second", "Smoke", "Doctor", "WrongVariable", "Check", "Halfway", "Unreachable", "Add", "Power", "Upgrade",
+         "Certs", "Restore", "Uninstall"]
 
 
 def inside(build, steps):

@@ -7,6 +7,7 @@ short_description: Puts the files of a unit in place and has the unit run as the
 description:
   - All files of a part of Muster in one visit to the machine, each written whole or not at all, with its owner and mode
     from the first byte on.
+  - With --diff it tells which files it writes and what becomes of the unit, by name, as contents may be secret.
   - A unit that is older than a file it reads is started again, or reads it again, whoever wrote the file and when. So a
     run that was stopped between writing and restarting is made good by the next one.
 options:
@@ -201,7 +202,10 @@ def main():
     verbs = []
     if module.params["unit"]:
         verbs = Unit(module, module.params["unit"]).settle(module.params["files"], writer.written)
-    module.exit_json(changed=bool(writer.written or verbs), written=writer.written, verbs=verbs)
+    # By name: contents are never told, since keys are among them.
+    deeds = [f"write {path}" for path in writer.written] + [f"{verb} {module.params['unit']}" for verb in verbs]
+    module.exit_json(changed=bool(deeds), written=writer.written, verbs=verbs,
+                     diff={"prepared": "".join(deed + "\n" for deed in deeds)})
 
 
 if __name__ == "__main__":
