@@ -2,6 +2,7 @@
 
 #include <kj/debug.h>
 #include <openssl/err.h>
+#include <openssl/x509.h>
 
 #include <algorithm>
 #include <fcntl.h>
@@ -61,6 +62,20 @@ size_t TlsPeer::sendSome(std::string_view bytes, int patienceMs) {
 }
 
 void TlsPeer::endSending() { SSL_shutdown(session_.get()); }
+
+std::string TlsPeer::peerSerial() const {
+  std::unique_ptr<X509, decltype(&X509_free)> certificate(SSL_get1_peer_certificate(session_.get()),
+                                                          X509_free);
+  if (certificate == nullptr) return "";
+  const ASN1_INTEGER* serial = X509_get0_serialNumber(certificate.get());
+  std::string hex;
+  for (int i = 0; i < serial->length; ++i) {
+    constexpr const char* DIGITS = "0123456789abcdef";
+    hex += DIGITS[serial->data[i] >> 4];
+    hex += DIGITS[serial->data[i] & 15];
+  }
+  return hex;
+}
 
 TlsPeer::Rest TlsPeer::readToEnd() {
   Rest rest;

@@ -33,6 +33,8 @@ class TlsPeer {
   void endSending();  // close_notify; reading goes on
   void vanish() { socket_ = nullptr; }
 
+  std::string peerSerial() const;  // of the certificate that the other side has shown, in hex
+
   struct Rest {
     std::string bytes;
     TlsEnd end = TlsEnd::BROKEN;

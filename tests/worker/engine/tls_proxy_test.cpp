@@ -319,18 +319,21 @@ TEST_F(TlsProxyTest, whenTheEngineIsGoneItGivesOnWhatIsLeftAndEnds) {
   EXPECT_ANY_THROW(gateway());
 }
 
-TEST_F(TlsProxyTest, takesNewCertificatesAndKeepsTheOldOnesWhenTheyCannotBeRead) {
-  start();
-  auto files = issue(Role::WORKER, "w1");  // replaces the files with a new pair
-  EXPECT_TRUE(ask([this] { return proxy_->reloadTls(); }).ok());
-  std::ofstream(files.key) << "no key";
-  auto refused = ask([this] { return proxy_->reloadTls(); });
-  ASSERT_FALSE(refused.ok());
-  EXPECT_EQ(refused.refusal().code, RefusalCode::INVALID_VALUE);
-  auto client = gateway();
-  client.send("ask");
-  auto engine = engine_.accept();
-  EXPECT_EQ(readSome(engine, 3), "ask");
+TEST_F(TlsProxyTest, showsANewCertificateOnceItsFilesAreReplaced) {
+  start({.renewal = 5_ms});
+  std::string before = gateway().peerSerial();
+  ASSERT_NE(before, "");
+  issue(Role::WORKER, "w1");
+  while (gateway().peerSerial() == before) std::this_thread::yield();
+}
+
+TEST_F(TlsProxyTest, keepsItsCertificateWhenTheNewOneCannotBeUsed) {
+  start({.renewal = 1_ms});
+  std::string before = gateway().peerSerial();
+  std::ofstream(folder_ / "worker-w1.crt") << "no certificate";
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(gateway().peerSerial(), before);
+  issue(Role::WORKER, "w1");
+  while (gateway().peerSerial() == before) std::this_thread::yield();
 }
 
 TEST(TlsProxy, aPortThatIsTakenIsNamed) {

@@ -132,6 +132,7 @@ bool startedProxy(const TlsProxyOptions& options) {
 
 void becomeProgram(std::vector<std::string> argv) {
   std::vector<char*> words;
+  words.reserve(argv.size() + 1);
   for (std::string& word : argv) words.push_back(word.data());
   words.push_back(nullptr);
   execvp(words[0], words.data());

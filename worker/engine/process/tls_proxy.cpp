@@ -10,6 +10,7 @@
 
 #include <array>
 #include <chrono>
+#include <filesystem>
 #include <netinet/tcp.h>
 #include <set>
 #include <utility>
@@ -53,15 +54,37 @@ Result<ServerTls> readGatewayTls(const TlsFiles& files) {
   return tls;
 }
 
+std::filesystem::file_time_type writtenAt(const std::string& path) {
+  std::error_code ignored;
+  return std::filesystem::last_write_time(path, ignored);
+}
+
 }  // namespace
 
 // What the connections share with the proxy, which they may outlive.
 struct TlsProxy::Shared {
+  Shared(asio::io_context& loop, TlsProxyOptions asked,
+         std::function<void(const std::string&)> tell)
+      : options(std::move(asked)), refused(std::move(tell)), renewal(loop) {}
+
   TlsProxyOptions options;
   std::function<void(const std::string&)> refused;
   ServerTls tls;
+  std::filesystem::file_time_type certificateOf;  // what `tls` was read from
+  asio::steady_timer renewal;
+  bool ended = false;
   std::set<Connection*> connections;
   std::function<void()> drained;  // set once the engine is gone
+
+  // Keeps what it had when the files cannot be used.
+  Result<Done> readTls() {
+    auto written = writtenAt(options.tls.certificate);
+    auto fresh = readGatewayTls(options.tls);
+    if (!fresh) return fresh.refusal();
+    tls = std::move(*fresh);
+    certificateOf = written;
+    return Done{};
+  }
 
   void leave(Connection* connection) {
     connections.erase(connection);
@@ -207,24 +230,19 @@ class TlsProxy::Connection final : public std::enable_shared_from_this<Connectio
 
 TlsProxy::TlsProxy(asio::io_context& loop, TlsProxyOptions options,
                    std::function<void(const std::string&)> refused)
-    : shared_(std::make_shared<Shared>()), acceptor_(loop) {
-  shared_->options = std::move(options);
-  shared_->refused = std::move(refused);
-}
+    : shared_(std::make_shared<Shared>(loop, std::move(options), std::move(refused))),
+      acceptor_(loop) {}
 
-TlsProxy::~TlsProxy() noexcept { shared_->drained = nullptr; }
+TlsProxy::~TlsProxy() noexcept {
+  shared_->ended = true;
+  shared_->drained = nullptr;
+  shared_->renewal.cancel();
+}
 
 size_t TlsProxy::connections() const { return shared_->connections.size(); }
 
-Result<Done> TlsProxy::reloadTls() {
-  auto tls = readGatewayTls(shared_->options.tls);
-  if (!tls) return tls.refusal();
-  shared_->tls = std::move(*tls);
-  return Done{};
-}
-
 Result<Done> TlsProxy::listen() {
-  auto read = reloadTls();
+  auto read = shared_->readTls();
   if (!read) return read;
   error_code error;
   const TlsProxyOptions& options = shared_->options;
@@ -236,7 +254,19 @@ Result<Done> TlsProxy::listen() {
   if (error) return cannotListen(options, error);
   port_ = acceptor_.local_endpoint().port();
   asio::co_spawn(acceptor_.get_executor(), accept(), asio::detached);
+  asio::co_spawn(acceptor_.get_executor(), renew(shared_), asio::detached);
   return Done{};
+}
+
+// The agent that is told of new certificates may not be there, so that the files are looked at.
+asio::awaitable<void> TlsProxy::renew(std::shared_ptr<Shared> shared) {
+  error_code ignored;
+  while (!shared->ended) {
+    shared->renewal.expires_after(std::chrono::nanoseconds(shared->options.limits.renewal.nanos));
+    co_await shared->renewal.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    bool isNew = writtenAt(shared->options.tls.certificate) != shared->certificateOf;
+    if (isNew && !shared->ended) (void)shared->readTls();  // what cannot be used is tried again
+  }
 }
 
 asio::awaitable<void> TlsProxy::accept() {

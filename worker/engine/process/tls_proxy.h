@@ -26,6 +26,7 @@ struct TlsProxyLimits {
   Duration handshake = 10_s;     // and then closed
   Duration engineConnect = 2_s;  // and then closed
   Duration linger = 5_s;         // for the client's end after the engine's
+  Duration renewal = 30_s;       // until files that were replaced are read, at the latest
 };
 
 struct TlsProxyOptions {
@@ -43,6 +44,9 @@ struct TlsProxyOptions {
 // engine as the end of its input, while the answer goes on; a client that goes away without it, and
 // an engine that breaks off, end both sides at once, so that a cut answer is not taken for a whole
 // one. The engine's end closes the connection.
+//
+// A certificate that was replaced is shown to connections made from then on; one that cannot be
+// used changes nothing, and is tried again.
 class TlsProxy {
  public:
   // `refused` is told who was not let in, in words; it must not throw.
@@ -56,10 +60,6 @@ class TlsProxy {
   uint16_t port() const { return port_; }
   size_t connections() const;
 
-  // Reads the TLS files again, for connections made from now on. Refuses INVALID_VALUE, and then
-  // keeps what it had.
-  Result<Done> reloadTls();
-
   // The engine is gone: takes no more connections, and calls `done` once those that are there have
   // given their clients what the engine left behind.
   void drain(std::function<void()> done);
@@ -69,6 +69,7 @@ class TlsProxy {
   struct Shared;
 
   boost::asio::awaitable<void> accept();
+  static boost::asio::awaitable<void> renew(std::shared_ptr<Shared> shared);
 
   std::shared_ptr<Shared> shared_;
   boost::asio::ip::tcp::acceptor acceptor_;
