@@ -1,24 +1,15 @@
 // Real processes: muster-rank for the native engine, shell scripts for the process engine.
 #include "worker/rank_set.h"
 
-#include "base/event_loop.h"
-#include "base/kj_time.h"
-#include "base/pki.h"
-#include "protocol/endpoint_note.h"
 #include "sharding/model_spec.h"
 #include "sharding/shard_map.h"
-#include "tests/base/temporary_folder.h"
-#include "tests/support/tls_peer.h"
-#include "tests/worker/sample_model.h"
-#include "worker/model_inspector.h"
+#include "tests/worker/rank_set_fixture.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <functional>
 #include <map>
-#include <optional>
 #include <signal.h>
 #include <sys/stat.h>
 
@@ -26,127 +17,6 @@ namespace muster::worker::rank_set_test {
 namespace {
 
 using testing::HasSubstr;
-
-// Inspects on the spot: a test has no loop to hold up.
-class DirectInspection final : public ModelInspection {
- public:
-  explicit DirectInspection(std::string root) : roots_({std::move(root)}) {}
-  kj::Promise<Result<ModelManifest>> inspect(std::string source) override {
-    return inspectModel(roots_, source, {"w1"});
-  }
-
- private:
-  ModelRoots roots_;
-};
-
-class RankSetTest : public testing::Test {
- protected:
-  RankSetTest() : inspection_(model_.root.string()), processes_(makeProcessRunner(loop_)) {
-    data_ = (model_.root / "data").string();
-    environment_.modelRoots = {model_.root.string()};
-    ranks_ = makeRanks(environment_, data_);
-  }
-  ~RankSetTest() noexcept override {
-    ranks_->obey({});
-    waitFor("all ranks are gone", [&] { return ranks_->reports().empty(); });
-  }
-
-  // Waits for a condition; every change and each 20 ms is a reason to look.
-  void waitFor(const std::string& what, const std::function<bool()>& condition) {
-    auto deadline = clock_.steadyNow() + 40_s;
-    while (!condition()) {
-      ASSERT_LT(clock_.steadyNow(), deadline) << "never happened: " << what << "\n" << describe();
-      ranks_->changed()
-          .exclusiveJoin(loop_.timer().afterDelay(20 * kj::MILLISECONDS))
-          .wait(loop_.waitScope());
-    }
-  }
-  std::string describe() {
-    std::string text;
-    for (const auto& report : ranks_->reports()) {
-      text += folderName(report.ref) + " " + std::string(toText(report.phase)) + " " +
-              report.message + " " + report.firstError + "\n";
-    }
-    return text;
-  }
-  void waitForPhase(ReplicaPhase phase) {
-    waitFor("every rank is " + std::string(toText(phase)), [&] {
-      auto reports = ranks_->reports();
-      return !reports.empty() && std::all_of(reports.begin(), reports.end(),
-                                             [&](const auto& one) { return one.phase == phase; });
-    });
-  }
-  // Of its newest generation: an older process may still be ending.
-  RankReport report(uint32_t rank = 0) {
-    std::optional<RankReport> newest;
-    for (const auto& report : ranks_->reports()) {
-      bool older = newest && report.ref.generation < newest->ref.generation;
-      if (report.ref.rank.value == rank && !older) newest = report;
-    }
-    EXPECT_TRUE(newest) << "no rank " << rank;
-    return newest.value_or(RankReport());
-  }
-
-  std::vector<Assignment> nativeGang(uint64_t generation = 1) {
-    auto manifest = inspectModel(ModelRoots({model_.root.string()}), model_.source(), {"w1"});
-    EXPECT_TRUE(manifest.ok()) << manifest.refusal().text;
-    std::vector<Assignment> gang;
-    for (uint32_t rank = 0; rank < 4; ++rank) {
-      Assignment one{
-          .ref = {{7}, {0}, {generation}, {rank}}, .tenant = {"default"}, .deployment = {"sample"}};
-      one.worldSize = 4;
-      one.devices = {{rank}};
-      one.modelSource = model_.source();
-      one.manifestDigest = manifest->digest;
-      one.plan = {.tensor = 2, .pipeline = 2, .stageFirstLayer = {0, 2}};
-      one.secret.fill(9);
-      one.timeouts.drain = 2_s;
-      gang.push_back(one);
-    }
-    return gang;
-  }
-  // What a leader does: tells everybody where rank 0 listens.
-  void startNative(std::vector<Assignment> gang) {
-    ranks_->obey(gang);
-    waitFor("rank 0 tells the rendezvous", [&] { return !report(0).rendezvous.empty(); });
-    for (auto& one : gang) one.rendezvous = report(0).rendezvous;
-    ranks_->obey(gang);
-    waitForPhase(ReplicaPhase::READY);
-  }
-  Assignment script(const std::string& text) {
-    Assignment one{.ref = {{8}, {0}, {1}, {0}}, .tenant = {"default"}, .deployment = {"script"}};
-    one.engine.kind = EngineKind::PROCESS;
-    one.engine.command = {"/bin/sh", "-c", text};
-    one.devices = {{0}, {3}};
-    one.timeouts.drain = 1_s;
-    return one;
-  }
-  std::string output(RankRef ref) {
-    auto log = ranks_->readLog(ref, 100).wait(loop_.waitScope());
-    std::string text;
-    for (const auto& line : log.lines) text += line + "\n";
-    return text;
-  }
-
-  SampleModel model_;
-  EventLoop loop_;
-  SystemClock clock_;
-  SystemRandom random_;
-  DirectInspection inspection_;
-  kj::Own<ProcessRunner> processes_;
-  RankEnvironment environment_{.timer = loop_.timer(),
-                               .clock = clock_,
-                               .random = random_,
-                               .network = loop_.network(),
-                               .processes = *processes_,
-                               .inspection = inspection_,
-                               .log = Logger({.level = LogLevel::ERROR}),
-                               .rankBinary = std::string(MUSTER_BINARY_DIR) + "/muster-rank",
-                               .modelRoots = {},
-                               .address = "127.0.0.1"};
-  std::string data_;
-  kj::Own<Ranks> ranks_;
-};
 
 TEST_F(RankSetTest, aNativeGangLoadsMeetsAndIsReady) {
   startNative(nativeGang());
@@ -391,102 +261,6 @@ TEST_F(RankSetTest, aProgramThatIgnoresSigtermIsKilled) {
   ranks_->obey({});
   waitFor("it is gone", [&] { return ranks_->reports().empty(); });
   EXPECT_EQ(::kill(pid, 0), -1);
-}
-
-// A program that answers requests: what it was asked, after a word from the test.
-constexpr const char* SLOW_SERVER = R"(
-import http.server, os, sys
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        if self.path != "/health":
-            with open(sys.argv[1]) as gate: gate.read()
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(self.path.encode())
-    def log_message(self, *_): pass
-http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["MUSTER_PORT"])), Handler).serve_forever()
-)";
-
-class BehindTls : public RankSetTest {
- public:
-  ~BehindTls() noexcept override {}
-
- protected:
-  BehindTls() {
-    createCa(pki_.path(), {"prod"});
-    environment_.tls = issue(Role::WORKER, "w1");
-    ::mkfifo(gate_.c_str(), 0600);
-    one_ = script("");
-    one_.engine.command = {"/usr/bin/python3", "-c", SLOW_SERVER, gate_};
-    one_.engine.ready.httpPath = "/health";
-  }
-
-  TlsFiles issue(Role role, const char* name) {
-    return issueCertificate(pki_.path(), {.identity = {role, name}, .cluster = {"prod"}},
-                            pki_.path());
-  }
-  // Where gateways are told to ask.
-  uint16_t startAndFindPort() {
-    ranks_->obey({one_});
-    waitForPhase(ReplicaPhase::READY);
-    return announcedPort();
-  }
-  uint16_t announcedPort() {
-    constexpr std::string_view HERE = "https://127.0.0.1:";
-    std::string endpoint(endpointOf(report().message));
-    EXPECT_TRUE(endpoint.starts_with(HERE)) << report().message;
-    return static_cast<uint16_t>(std::stoul(endpoint.substr(HERE.size())));
-  }
-  TlsPeer ask(uint16_t port, const std::string& path) {
-    TlsPeer peer(port, issue(Role::GATEWAY, "gw1"));
-    peer.send("GET " + path + " HTTP/1.0\r\n\r\n");
-    return peer;
-  }
-
-  TemporaryFolder pki_;
-  std::string gate_ = (model_.root / "gate").string();
-  Assignment one_;
-};
-
-TEST_F(BehindTls, aRequestUnderWayOutlivesTheAgent) {
-  uint16_t port = startAndFindPort();
-  auto pid = report().pid;
-  auto waiting = ask(port, "/slow");
-  ranks_ = nullptr;
-  ranks_ = makeRanks(environment_, data_);
-  ranks_->restore({one_});
-  waitForPhase(ReplicaPhase::READY);
-  EXPECT_EQ(report().pid, pid);
-  EXPECT_EQ(announcedPort(), port);
-  SampleModel::write(gate_, "go on\n");
-  auto rest = waiting.readToEnd();
-  EXPECT_THAT(rest.bytes, testing::EndsWith("\r\n\r\n/slow"));
-  EXPECT_EQ(rest.end, TlsEnd::WHOLE);
-}
-
-TEST_F(BehindTls, theProgramIsTheRanksOwnProcessAndHasNoChild) {
-  startAndFindPort();
-  std::string pid = std::to_string(report().pid);
-  EXPECT_THAT(contentOf("/proc/" + pid + "/cmdline"), testing::StartsWith("/usr/bin/python3"));
-  EXPECT_EQ(contentOf("/proc/" + pid + "/task/" + pid + "/children"), "");
-}
-
-TEST_F(BehindTls, whenTheProgramEndsNothingListensAnyMore) {
-  uint16_t port = startAndFindPort();
-  auto under = ask(port, "/slow");
-  ::kill(static_cast<pid_t>(report().pid), SIGKILL);
-  EXPECT_EQ(under.readToEnd().bytes, "");
-  waitForPhase(ReplicaPhase::FAILED);
-  waitFor("nobody listens",
-          [&] { return kj::runCatchingExceptions([&] { ask(port, "/"); }) != nullptr; });
-}
-
-TEST_F(BehindTls, whatKeepsTheProxyFromListeningIsTheRanksFirstError) {
-  environment_.address = "192.0.2.1";  // of documentation, and of no machine
-  ranks_->obey({one_});
-  waitForPhase(ReplicaPhase::FAILED);
-  EXPECT_THAT(report().firstError, HasSubstr("muster: error: cannot listen on port"));
-  EXPECT_THAT(report().firstError, HasSubstr("of 192.0.2.1: Cannot assign requested address"));
 }
 
 }  // namespace
