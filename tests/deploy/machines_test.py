@@ -51,7 +51,7 @@ def outside(build, steps):
         subprocess.run(["cmake", *words], check=True, stdout=sys.stderr)
 
     make("--build", build, "--target", "packages", "muster-load-client")
-    if not steps or "Upgrade" in steps:
+    if not steps or {"Upgrade", "FailedUpgrade"} & set(steps):
         after = os.path.join(os.path.dirname(build), "next")
         make("-S", ROOT, "-B", after, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", f"-DMUSTER_VERSION={NEXT_VERSION}")
         make("--build", after, "--target", "packages")
@@ -174,6 +174,24 @@ class Walk(Site):
         self.times["power_calls"] = self.stopLoad()
         waitFor("sample is Ready", lambda: self.isReady("deployments", "sample"))
 
+    def stepFailedUpgrade(self):
+        """A coordinator that does not come back stops the upgrade at its machine, which says why and how to go on or back."""
+        leader = self.status()["leader"]["id"]
+        standbys = [number for number in self.everyone if f"m{number}" != leader]
+        folder = "/etc/systemd/system/muster-coordinator.service.d"
+        for number in standbys:
+            self.on(number, f"sudo mkdir {folder}; printf '[Service]\\nExecStartPre=/bin/false\\n' | "
+                            f"sudo tee {folder}/broken.conf; sudo systemctl daemon-reload")
+        code, told = self.playbook("playbooks/upgrade.yml", "-e", f"muster_common_packages={self.nextPackages()}")
+        versions = self.everywhere("muster-coordinator --version; muster-worker --version")
+        for number in standbys:
+            self.on(number, f"sudo rm -r {folder}; sudo systemctl daemon-reload; sudo systemctl restart muster-coordinator")
+        touched = [f"m{number}" for number, version in zip(self.everyone, versions) if NEXT_VERSION in version]
+        assert code != 0 and len(touched) == 1, f"{versions}\n{told[-6000:]}"
+        for words in (f"{touched[0]} is not well with muster-coordinator", "To go on:", "To go back:", "ExecStartPre=/bin/false"):
+            assert words in told, f"no {words!r} in {told[-6000:]}"
+        waitFor("all coordinators keep up again", lambda: all(one["reachable"] for one in self.status()["coordinators"]))
+
     def stepUpgrade(self):
         before = self.ranks()
         self.startLoad()
@@ -229,8 +247,8 @@ class Walk(Site):
             assert left == "", left
 
 
-STEPS = ["Site", "Scopes", "Second", "Smoke", "Doctor", "WrongVariable", "Check", "Halfway", "Unreachable", "Add", "Power", "Upgrade",
-         "Certs", "Restore", "Uninstall"]
+STEPS = ["Site", "Scopes", "Second", "Smoke", "Doctor", "WrongVariable", "Check", "Halfway", "Unreachable", "Add", "Power",
+         "FailedUpgrade", "Upgrade", "Certs", "Restore", "Uninstall"]
 
 
 def inside(build, steps):

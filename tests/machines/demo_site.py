@@ -78,6 +78,10 @@ class Site:
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, timeout=WALK_S_MAX)
         return done.returncode, done.stdout
 
+    def nextPackages(self):
+        """The folder of another version's packages, which the README's upgrade installs."""
+        return os.path.join(os.path.dirname(self.build), "next", "packages")
+
     def stopAtTask(self, name, *words):
         """Starts a playbook and kills it, with all it runs here, when it begins that task."""
         play = subprocess.Popen(["ansible-playbook", *words], cwd=PLAYS, env=self.environment, text=True, stdout=subprocess.PIPE,
