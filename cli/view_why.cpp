@@ -59,12 +59,14 @@ std::string underReplica(const std::string& label, const std::string& text) {
 }
 
 // "2 Pending 4m: WaitingForCapacity: MESSAGE; next: RETRY" of one replica that waits. `known`: a
-// reason that the table of nodes has told already.
+// reason that the table of nodes has told already, to one that waits for a place; of one that
+// failed it tells nothing.
 std::string waitingLine(const Json& waiting, const std::string& known, const ViewOptions& options) {
   std::string reason = textAt(waiting, "/reason");
-  std::string note = !known.empty() && reason == known ? reason : noteOf(waiting, "");
-  std::string text = textAt(waiting, "/replica");
   std::string phase = textAt(waiting, "/phase");
+  bool isTold = !known.empty() && reason == known && phase != "Failed";
+  std::string note = isTold ? reason : noteOf(waiting, "");
+  std::string text = textAt(waiting, "/replica");
   if (!phase.empty()) text += " " + phase;
   text += " " + ageAt(waiting, "/since", options.now);
   if (!note.empty()) text += ": " + note;

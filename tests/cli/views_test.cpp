@@ -120,6 +120,18 @@ TEST(Views, whyNamesNodes) {
                  narrow()));
 }
 
+TEST(Views, whyTellsOfWhatAReplicaFailed) {
+  expect(
+      "why_failed",
+      viewWhy(
+          json(
+              R"j({"phase":"Failed","since":"2031-01-02T12:09:00Z","reason":"GpuUnhealthy","code":"",
+"message":"0 of 1 replicas ready","wants":"1 free device","verdicts":[{"node":"gpu01","verdict":"busy","detail":"1 used by default/llm"}],
+"waiting":[{"replica":0,"phase":"Failed","reason":"GpuUnhealthy","message":"attempt 1 failed: rank 0 (gpu01:0): it cannot be used",
+"since":"2031-01-02T12:09:00Z","next":"next attempt in 8s"}],"next":"next attempt in 8s","fix":["muster logs llm/0 --first-error"]})j"),
+          narrow()));
+}
+
 TEST(Views, planShowsChangesAndPlacement) {
   expect("plan", viewPlan(json(R"j({"version":1,"kind":"plan","id":"p-7f3a","cluster_revision":4182,
 "summary":{"add":1,"change":1,"remove":0},"deployments":[
