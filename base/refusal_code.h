@@ -49,6 +49,7 @@ enum class RefusalCode : uint16_t {
   NODE_LOST = 501,
   NODE_DRAINING = 502,
   NODE_CONFLICT = 503,  // another agent already speaks for this node
+  GPU_UNUSABLE = 504,   // a rank cannot compute on the GPU it was given
   // E06 engine
   ENGINE_EXITED = 601,
   RANK_CRASHED = 602,

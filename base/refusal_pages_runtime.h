@@ -22,6 +22,13 @@ inline constexpr RefusalInfo NODE[] = {
      "devices twice. Usual causes: a worker.toml copied from another machine, or two agents on "
      "one.\n"
      "next: give one of them another name in worker.toml"},
+    {RefusalCode::GPU_UNUSABLE, "GPU cannot be used", 1, 500, true,
+     "A rank of the native engine cannot compute on the GPU that it was placed on. It never takes "
+     "the\n"
+     "CPU instead. Usual causes: libmuster_cuda.so is not beside muster-rank, CUDA's libraries are "
+     "not\n"
+     "installed, or the driver is too old; the text says which.\n"
+     "next: what the text says, or another engine"},
 };
 
 inline constexpr RefusalInfo ENGINE[] = {

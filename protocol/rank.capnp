@@ -29,6 +29,7 @@ struct RankTask {
   joinTimeoutNs @4 :Int64;
   modelRoots @5 :List(Text);        # resolved; every file of the model must lie below one of them
   tls @6 :TlsPaths;                 # the node's own certificate: rank 0 answers requests with it
+  gpu @7 :Text;                     # UUID of the GPU to compute on; empty: the CPU
 }
 
 struct TlsPaths {                   # PEM files; empty: nobody is answered

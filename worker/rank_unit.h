@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "base/tasks.h"
 #include "base/tls_transport.h"
+#include "protocol/node.h"
 #include "protocol/order.h"
 #include "worker/output_tail.h"
 #include "worker/rank_folder.h"

@@ -1,10 +1,12 @@
 #!/usr/bin/python3
 """Workers with GPUs, where a library of ours stands in for the driver's: what the cluster knows of them, and what
 becomes of replicas when one is sick."""
+import os
+
 from facts import check, checkEqual, runTests
 from local_cluster import LocalCluster
 from processes import environmentOf
-from sample import makeSmallModel, sleeper
+from sample import deployment, makeSmallModel, sleeper
 from stand_in_gpus import StandInGpus, h100s
 
 
@@ -67,6 +69,27 @@ def test_aReplicaLeavesASickGpuAndSaysWhyItWaits():
         awaitPlace(one, 1 - first)
         one.run("delete", "work", "--yes")
         one.awaitGone("work")
+
+
+def test_aNativeRankThatCannotUseItsGpuSaysWhatIsMissing():
+    """The GPU is none, so CUDA, where this build has it, sees nothing of it."""
+    with cluster() as one, StandInGpus(one, "w1", h100s(1)) as gpus:
+        awaitGpus(one, gpus, 1)
+        one.apply(deployment("llm", makeSmallModel(one.models), tp=1, pp=1))
+        built = os.path.exists(os.path.join(one.bin, "libmuster_cuda.so"))
+        missing = "CUDA sees no GPU in this process" if built else "libmuster_cuda.so beside muster-rank"
+        error = "rank 0 (w1:0): GPU-0 cannot be used by the native engine: "
+
+        def told():
+            why = one.run("why", "llm").out
+            return why if error in why and missing in why else None
+
+        why = one.waitFor("the first error names what is missing", told)
+        check("GpuUnhealthy" in why, why)
+        logs = one.run("logs", "llm", "--first-error").out
+        check("E0504: GPU-0 cannot be used by the native engine: " in logs, logs)
+        one.run("delete", "llm", "--yes")
+        one.awaitGone("llm")
 
 
 def test_aWorkerWithNeitherGpusNorDevicesSaysSo():

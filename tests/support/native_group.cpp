@@ -17,7 +17,7 @@ void withGroup(const NativeGroupTask& task,
     auto weights = worker::placeWeights(*backend, {task.model.spec, task.plan, {rank}},
                                         slicesOf(task.model, task.plan, rank));
     if (!weights) KJ_FAIL_REQUIRE("no weights", weights.refusal().text.c_str());
-    worker::RankCollectives collectives{group.world(rank), group.tensor(rank),
+    worker::RankCollectives collectives{group.world(rank), group.tensor(rank), group.pipeline(rank),
                                         group.pipeline(rank)};
     GroupExecutor executor({*backend, *weights, collectives}, task.cache);
     if (rank != 0) return executor.followSteps();

@@ -10,6 +10,7 @@
 #include "protocol/model.h"
 #include "protocol/plan.h"
 #include "worker/engine/native/batch.h"
+#include "worker/engine/native/direct_device.h"
 #include "worker/engine/native/slice_load.h"
 
 #include <cstddef>
@@ -83,6 +84,8 @@ class Backend {
 
   virtual std::string name() const = 0;  // "cpu (avx512)"
   virtual MemoryKind memory() const = 0;
+  // For collectives between devices; null when sums go through the host's memory.
+  virtual DirectDevice* direct() { return nullptr; }
 
   // Device memory, aligned to 64 bytes, zeroed. Throws when there is not enough.
   virtual void* allocate(uint64_t bytes) = 0;

@@ -83,10 +83,18 @@ MusterCudaMatrix viewOf(const WeightMatrix& matrix) {
 }
 MusterCudaCache viewOf(const KvCache& cache) { return static_cast<const CudaCache&>(cache).view(); }
 
-class CudaBackend final : public CudaDevice {
+class CudaBackend final : public CudaDevice, public DirectDevice {
  public:
-  CudaBackend(std::shared_ptr<const CudaLibrary> library, uint32_t gpu)
-      : CudaDevice(std::move(library), gpu) {}
+  CudaBackend(std::shared_ptr<const CudaLibrary> library, uint32_t gpu, std::string uuid)
+      : CudaDevice(std::move(library), gpu), uuid_(std::move(uuid)) {}
+
+  DirectDevice* direct() override {
+    return uuid_.empty() || call().join == nullptr ? nullptr : this;
+  }
+  std::string uuid() const override { return uuid_; }
+  kj::Own<Collective> makeCollective(Collective& host, Duration deadline) override {
+    return makeCudaCollective(*this, host, deadline);
+  }
 
   std::unique_ptr<WeightMatrix> makeMatrix(MatrixSource source) override {
     return std::make_unique<CudaMatrix>(*this, CpuMatrix(std::move(source)));
@@ -146,6 +154,9 @@ class CudaBackend final : public CudaDevice {
                                static_cast<uint32_t>(rows.size()), terms.data),
           "addition of scaled rows");
   }
+
+ private:
+  std::string uuid_;
 };
 
 void CudaBackend::begin(const Batch& batch) {
@@ -176,8 +187,9 @@ static_assert(sizeof(Rotation) == 2 * sizeof(float), "rotations cross the bounda
 
 }  // namespace
 
-kj::Own<Backend> makeCudaBackend(std::shared_ptr<const CudaLibrary> library, uint32_t gpu) {
-  return kj::heap<CudaBackend>(std::move(library), gpu);
+kj::Own<Backend> makeCudaBackend(std::shared_ptr<const CudaLibrary> library, uint32_t gpu,
+                                 std::string uuid) {
+  return kj::heap<CudaBackend>(std::move(library), gpu, std::move(uuid));
 }
 
 }  // namespace muster::worker

@@ -8,11 +8,14 @@
 #include <kj/memory.h>
 
 #include <memory>
+#include <string>
 
 namespace muster::worker {
 
 // The GPU with this index among those the process sees. Throws when it cannot be opened.
-kj::Own<Backend> makeCudaBackend(std::shared_ptr<const CudaLibrary> library, uint32_t gpu);
+// `uuid`: its own, needed for collectives between GPUs only.
+kj::Own<Backend> makeCudaBackend(std::shared_ptr<const CudaLibrary> library, uint32_t gpu,
+                                 std::string uuid = "");
 
 // NCCL among the ranks of `host`, on the memory of `backend`, which makeCudaBackend() made and must
 // outlive it. All ranks call it together, since they exchange the communicator's id over `host`.

@@ -14,6 +14,7 @@ struct RankCollectives {
   Collective& world;     // all ranks of the group, by number
   Collective& tensor;    // of this rank's stage, by tensor index
   Collective& pipeline;  // of this rank's tensor index, by stage
+  Collective& logits;    // as `pipeline`, in the host's memory whatever the device
 };
 
 class Exchange {

@@ -16,7 +16,7 @@ uint32_t blocksNeeded(const StepSequence& sequence, uint32_t blockTokens) {
 
 GroupExecutor::GroupExecutor(TransformerParts parts, KvCacheShape cache)
     : world_(parts.collectives.world),
-      pipeline_(parts.collectives.pipeline),
+      logits_(parts.collectives.logits),
       transformer_(parts, cache),
       cache_(cache) {
   const auto& weights = parts.weights;
@@ -60,7 +60,7 @@ StepResult GroupExecutor::collectLogits(std::vector<float> own, uint32_t rows) {
   const auto& weights = transformer_.weights();
   if (weights.isLastStage() || rows == 0) return {std::move(own)};
   std::vector<float> logits(uint64_t{rows} * vocabulary());
-  pipeline_.receive(std::as_writable_bytes(std::span(logits)), weights.plan.pipeline - 1);
+  logits_.receive(std::as_writable_bytes(std::span(logits)), weights.plan.pipeline - 1);
   return {std::move(logits)};
 }
 
@@ -75,7 +75,7 @@ void GroupExecutor::followSteps() {
   while (auto step = receiveStep(world_)) {
     if (step->sequences.empty()) continue;  // rank 0 only says that it is there
     auto logits = transformer_.compute(step->sequences);
-    if (sendsLogits && !logits.empty()) pipeline_.send(std::as_bytes(std::span(logits)), 0);
+    if (sendsLogits && !logits.empty()) logits_.send(std::as_bytes(std::span(logits)), 0);
   }
 }
 

@@ -32,7 +32,7 @@ class GroupExecutor final : public StepExecutor {
   StepResult collectLogits(std::vector<float> own, uint32_t rows);
 
   Collective& world_;
-  Collective& pipeline_;
+  Collective& logits_;
   Transformer transformer_;
   KvCacheShape cache_;
 };

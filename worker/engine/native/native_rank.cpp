@@ -33,6 +33,8 @@ Reason reasonOf(RefusalCode code) {
     case RefusalCode::JOIN_TIMEOUT:
     case RefusalCode::NOT_ALLOWED:
       return Reason::JOIN_TIMEOUT;
+    case RefusalCode::GPU_UNUSABLE:
+      return Reason::GPU_UNHEALTHY;
     case RefusalCode::MODEL_NOT_FOUND:
     case RefusalCode::MODEL_OUTSIDE_ROOTS:
       return Reason::FETCH_FAILED;
@@ -77,7 +79,7 @@ bool isSameWork(const Assignment& a, Assignment b) {
 
 // What computes for this generation ends, wherever it waits.
 NativeRank::Meeting::~Meeting() noexcept(false) {
-  if (communicators != nullptr) communicators->abort("its generation is over");
+  if (means != nullptr) means->abort("its generation is over");
 }
 
 NativeRank::NativeRank(kj::Network& network, kj::Timer& timer, Random& random)
@@ -223,7 +225,14 @@ Result<Done> NativeRank::beginLoad() {
   return Done{};
 }
 
+// The device first: without one there is nothing to load for.
 kj::Promise<Result<Done>> NativeRank::load() {
+  return Steps{engine_.open(KJ_ASSERT_NONNULL(task_).gpu)}
+      .then([this] { return loadSlices(); })
+      .promise;
+}
+
+kj::Promise<Result<Done>> NativeRank::loadSlices() {
   auto begun = beginLoad();
   if (!begun) return begun;
   return load_->loaded().then(
@@ -355,7 +364,7 @@ kj::Promise<Result<Done>> NativeRank::connect() {
           ref.rank = {rank};
           marks.push_back(makeMark(task.secret, ref));
         }
-        meeting_->communicators = std::make_shared<Communicators>(
+        meeting_->means = std::make_shared<GroupMeans>(
             groupShape(),
             Communicators::Parts{cards, std::move(marks), kj::mv(KJ_ASSERT_NONNULL(memory_)),
                                  std::move(*connections)},
@@ -373,7 +382,7 @@ Bytes NativeRank::cacheMemory() const {
 
 kj::Promise<Result<Done>> NativeRank::warmUp() {
   enter(ReplicaPhase::WARMING, "");
-  return unlessBroken(engine_.enter(meeting_->communicators, cacheMemory()))
+  return unlessBroken(engine_.enter(meeting_->means, cacheMemory()))
       .then([this](std::shared_ptr<GroupEngine> engine) -> Result<Done> {
         meeting_->engine = std::move(engine);
         return Done{};
@@ -434,7 +443,7 @@ kj::Promise<std::string> NativeRank::keepAlive() {
 // A broken group cannot compute. The leader usually knows the cause first and makes the next
 // generation; when it does not within the stall time, this rank says so itself.
 kj::Promise<void> NativeRank::waitForNextGeneration(std::string why) {
-  if (meeting_->communicators != nullptr) meeting_->communicators->abort(why);
+  if (meeting_->means != nullptr) meeting_->means->abort(why);
   enter(ReplicaPhase::JOINING, why + "; waiting for the next generation");
   const auto& stall = KJ_ASSERT_NONNULL(task_).assignment.timeouts.stall;
   return timer_.afterDelay(toKj(stall)).then([this, why = std::move(why)] {

@@ -29,7 +29,8 @@ struct NativeRankTask {
   std::vector<std::string> modelRoots;
   std::string listenAddress;  // IP address
   Duration joinTimeout = 5_min;
-  TlsFiles tls = {};  // with which rank 0 answers requests; no certificate: it answers nobody
+  std::string gpu = {};  // UUID of the one to compute on; empty: the CPU
+  TlsFiles tls = {};     // with which rank 0 answers requests; no certificate: it answers nobody
 };
 
 // Whether a process that does the one can go on as the other: the same rank with the same weights
@@ -59,7 +60,7 @@ class NativeRank {
     kj::Own<DataPort> port;
     kj::Own<Group> group;
     kj::Maybe<kj::ForkedPromise<std::string>> broken;  // of the group, once it is complete
-    std::shared_ptr<Communicators> communicators;      // shared with the engine's thread
+    std::shared_ptr<GroupMeans> means;                 // shared with the engine's thread
     std::shared_ptr<GroupEngine> engine;
     kj::Own<Serving> serving;  // on rank 0; goes first, when the communicators have been aborted
     ~Meeting() noexcept(false);
@@ -69,6 +70,7 @@ class NativeRank {
   kj::Promise<void> runGeneration();
   Result<Done> beginLoad();
   kj::Promise<Result<Done>> load();
+  kj::Promise<Result<Done>> loadSlices();
   kj::Promise<Result<Done>> place(std::vector<LoadedSlice> slices);
   kj::Promise<Result<Done>> join();
   kj::Promise<Result<Done>> openPort();

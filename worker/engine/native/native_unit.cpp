@@ -75,10 +75,21 @@ class NativeUnit final : public RankUnit {
     ProcessSpec spec;
     spec.argv = {environment_.rankBinary, "--control", folder_.controlSocket()};
     spec.env = {"PATH=/usr/bin:/bin"};
+    if (auto gpu = gpuOfRank(); !gpu.empty()) spec.env.push_back("CUDA_VISIBLE_DEVICES=" + gpu);
     spec.cwd = folder_.path();
     auto spawned = spawn(std::move(spec));
     if (!spawned) fail(Reason::RANK_CRASHED, spawned.refusal().text);
     return spawned.ok();
+  }
+
+  // UUID of the GPU that this rank was given; empty: a declared device, whatever it is called,
+  // where it computes on the CPU.
+  std::string gpuOfRank() const {
+    for (const DeviceInfo& device : environment_.devices) {
+      bool isOurs = !assignment_.devices.empty() && device.index == assignment_.devices.front();
+      if (isOurs && !device.busId.empty()) return device.uuid;
+    }
+    return "";
   }
 
   // The manifest this rank was planned from, read again from this node's files: the plan fits only
@@ -146,6 +157,7 @@ class NativeUnit final : public RankUnit {
     task.setJoinTimeoutNs(assignment_.timeouts.ready.nanos);
     auto roots = task.initModelRoots(static_cast<uint32_t>(environment_.modelRoots.size()));
     for (uint32_t i = 0; i < roots.size(); ++i) roots.set(i, environment_.modelRoots[i]);
+    task.setGpu(gpuOfRank());
     task.getTls().setCa(environment_.tls.ca);
     task.getTls().setCertificate(environment_.tls.certificate);
     task.getTls().setKey(environment_.tls.key);

@@ -16,6 +16,7 @@ kj::Promise<void> RankControlServer::start(StartContext context) {
                       .listenAddress = in.getListenAddress(),
                       .joinTimeout = {in.getJoinTimeoutNs()}};
   for (auto root : in.getModelRoots()) task.modelRoots.emplace_back(root.cStr());
+  task.gpu = in.getGpu();
   auto tls = in.getTls();
   task.tls = {tls.getCa(), tls.getCertificate(), tls.getKey()};
   auto taken = rank_.start(std::move(task));

@@ -1,6 +1,6 @@
 #include "worker/engine/native/rank_engine.h"
 
-#include "worker/engine/native/cpu_backend.h"
+#include "worker/engine/native/open_backend.h"
 
 #include <kj/debug.h>
 
@@ -12,13 +12,13 @@
 namespace muster::worker {
 namespace {
 
-// As many sequences of this length as the memory has room for; more would only wait for each other
-// on a CPU.
+// As many sequences of this length as the memory has room for; more would only wait for each other.
 constexpr uint64_t SEQUENCES_MAX = 8;
+constexpr uint64_t SEQUENCES_MAX_GPU = 64;
 constexpr uint64_t CONTEXT_MAX = 4096;
 
 RankCollectives collectivesOf(Communicators& all) {
-  return {all.world(), all.tensor(), all.pipeline()};
+  return {all.world(), all.tensor(), all.pipeline(), all.pipeline()};
 }
 
 uint64_t bytesPerToken(const RankWeights& weights) {
@@ -28,8 +28,11 @@ uint64_t bytesPerToken(const RankWeights& weights) {
 }
 
 // Blocks for which this rank has memory; at least one.
-uint32_t blocksFor(const RankWeights& weights, Bytes memory, uint32_t blockTokens) {
-  uint64_t wanted = SEQUENCES_MAX * std::min<uint64_t>(weights.spec.positions, CONTEXT_MAX);
+uint32_t blocksFor(const Backend& backend, const RankWeights& weights, Bytes memory,
+                   uint32_t blockTokens) {
+  bool isGpu = backend.memory() == MemoryKind::DEVICE;
+  uint64_t wanted = (isGpu ? SEQUENCES_MAX_GPU : SEQUENCES_MAX) *
+                    std::min<uint64_t>(weights.spec.positions, CONTEXT_MAX);
   uint64_t perToken = std::max<uint64_t>(1, bytesPerToken(weights));
   uint64_t tokens = std::min(wanted, memory.count / perToken);
   return static_cast<uint32_t>(std::max<uint64_t>(1, tokens / blockTokens));
@@ -49,9 +52,10 @@ void checkOrder(Collective& collective) {
   }
 }
 
-KvCacheShape agreeOnCache(Communicators& all, const RankWeights& weights, Bytes memory) {
+KvCacheShape agreeOnCache(Communicators& all, const Backend& backend, const RankWeights& weights,
+                          Bytes memory) {
   KvCacheShape shape;
-  auto blocks = exchange(all.world(), blocksFor(weights, memory, shape.blockTokens));
+  auto blocks = exchange(all.world(), blocksFor(backend, weights, memory, shape.blockTokens));
   shape.blocks = *std::min_element(blocks.begin(), blocks.end());
   return shape;
 }
@@ -68,13 +72,31 @@ auto orDisconnected(Work work) {
 
 }  // namespace
 
-GroupEngine::GroupEngine(Backend& backend, const RankWeights& weights,
-                         std::shared_ptr<Communicators> communicators, KvCacheShape cache)
-    : communicators_(std::move(communicators)),
-      executor_({backend, weights, collectivesOf(*communicators_)}, cache) {}
+GroupMeans::GroupMeans(const GroupShape& shape, Communicators::Parts parts, const Clock& clock)
+    : deadline(shape.deadline),
+      communicators(shape, std::move(parts), clock),
+      links(collectivesOf(communicators)) {}
 
-RankEngine::RankEngine() : backend_(makeCpuBackend()) {}
+void GroupMeans::abort(const std::string& why) {
+  communicators.abort(why);
+  links.abort(why);
+}
+
+GroupEngine::GroupEngine(Backend& backend, const RankWeights& weights,
+                         std::shared_ptr<GroupMeans> means, KvCacheShape cache)
+    : means_(std::move(means)), executor_({backend, weights, means_->links.collectives()}, cache) {}
+
+RankEngine::RankEngine() = default;
 RankEngine::~RankEngine() noexcept(false) = default;
+
+kj::Promise<Result<Done>> RankEngine::open(std::string gpu) {
+  return thread_.run([this, gpu = std::move(gpu)]() -> Result<Done> {
+    auto opened = openBackend(gpu);
+    if (!opened) return opened.refusal();
+    backend_ = kj::mv(*opened);
+    return Done{};
+  });
+}
 
 kj::Promise<Result<Done>> RankEngine::place(RankWeightsTask task, std::vector<LoadedSlice> slices) {
   // std::function wants to be copied; slices cannot be.
@@ -87,14 +109,16 @@ kj::Promise<Result<Done>> RankEngine::place(RankWeightsTask task, std::vector<Lo
   });
 }
 
-kj::Promise<std::shared_ptr<GroupEngine>> RankEngine::enter(
-    std::shared_ptr<Communicators> communicators, Bytes memory) {
-  return thread_.run([this, communicators = std::move(communicators), memory] {
+kj::Promise<std::shared_ptr<GroupEngine>> RankEngine::enter(std::shared_ptr<GroupMeans> means,
+                                                            Bytes memory) {
+  return thread_.run([this, means = std::move(means), memory] {
     return orDisconnected([&] {
-      checkOrder(communicators->tensor());
-      checkOrder(communicators->pipeline());
-      KvCacheShape cache = agreeOnCache(*communicators, *weights_, memory);
-      return std::make_shared<GroupEngine>(*backend_, *weights_, communicators, cache);
+      auto& communicators = means->communicators;
+      checkOrder(communicators.tensor());
+      checkOrder(communicators.pipeline());
+      KvCacheShape cache = agreeOnCache(communicators, *backend_, *weights_, memory);
+      means->links.goDirect(backend_->direct(), means->deadline);
+      return std::make_shared<GroupEngine>(*backend_, *weights_, means, cache);
     });
   });
 }
