@@ -172,7 +172,7 @@ ClusterView withMore(ClusterView cluster, const DeviceView& model, uint64_t coun
     node.labels["fabric"] = "new";
     if (!deployment.placement.nodes.empty()) deployment.placement.nodes.push_back(node.name);
     for (uint32_t i = 0; i < perNode && added < count; ++i, ++added) {
-      node.devices.push_back({DeviceIndex{i}, model.type, 0, model.memory, {}, {}});
+      node.devices.push_back({DeviceIndex{i}, model.type, 0, model.memory, {}, {}, model.overhead});
     }
     cluster.nodes.push_back(std::move(node));
   }

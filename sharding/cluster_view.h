@@ -25,9 +25,10 @@ struct DeviceView {
   DeviceIndex index;
   std::string type;             // "cpu", "H100"
   uint32_t island = 0;          // devices of one island of a node have a fast link
-  Bytes memory;                 // what the driver says is there in all
+  Bytes memory;                 // what ranks may be promised
   std::vector<DeviceUse> uses;  // by rank
   std::string unhealthy;        // why it must not be used; empty: it may
+  Bytes overhead;               // beside `memory`: what a process on it takes by itself
   bool operator==(const DeviceView&) const = default;
 };
 

@@ -77,7 +77,7 @@ struct DeviceCase {
 bool isRightType(const DeviceCase& c) { return isRightKind(c.device, c.wish); }
 
 bool isLargeEnough(const DeviceCase& c) {
-  return c.device.memory >= std::max(c.memory, c.wish.gpu.memoryMin);
+  return c.device.memory >= c.memory && c.device.memory + c.device.overhead >= c.wish.gpu.memoryMin;
 }
 
 bool isHealthy(const DeviceCase& c) {

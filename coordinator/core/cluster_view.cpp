@@ -5,6 +5,15 @@
 namespace muster::coordinator {
 namespace {
 
+// What a process on a GPU that the driver shows takes there before it holds anything: 0.5 GiB for
+// CUDA's context and cuBLAS's workspace, and 0.38 GiB for NCCL in groups of four and more
+// (AIConfigurator's figure for an H100).
+constexpr Bytes GPU_OVERHEAD = 1_GiB;
+
+Bytes overheadOf(const DeviceInfo& device) {
+  return device.busId.empty() ? Bytes{} : std::min(GPU_OVERHEAD, device.memory);
+}
+
 sharding::DeviceUse useOf(const State& state, const RankRef& rank, Bytes memory) {
   sharding::DeviceUse use{
       .tenant = {}, .deployment = {}, .replica = rank.replica, .rank = rank.rank, .memory = memory};
@@ -53,7 +62,8 @@ sharding::NodeView viewOf(const State& state, const NodeName& name, const NodeSt
     to.index = device.index;
     to.type = device.type;
     to.island = device.island;
-    to.memory = device.memory;
+    to.overhead = overheadOf(device);
+    to.memory = device.memory - to.overhead;
     to.unhealthy = device.unhealthy;
     if (reserved == state.reservations.end()) continue;
     auto ranks = reserved->second.find(device.index);
