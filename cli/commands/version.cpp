@@ -1,4 +1,5 @@
 #include "base/version.h"
+
 #include "cli/commands/commands.h"
 
 namespace muster::cli {
