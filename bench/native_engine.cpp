@@ -118,7 +118,10 @@ void withEngine(const sharding::ModelSpec& spec, uint32_t tensor,
     auto weights =
         worker::placeWeights(*backend, {spec, plan, {rank}}, randomSlices(spec, plan, rank));
     if (!weights) KJ_FAIL_REQUIRE("no weights", weights.refusal().text.c_str());
-    worker::RankCollectives ends{*group.worlds[rank], *group.tensors[rank], *group.alone};
+    worker::RankCollectives ends{.world = *group.worlds[rank],
+                                 .tensor = *group.tensors[rank],
+                                 .pipeline = *group.alone,
+                                 .logits = *group.alone};
     worker::GroupExecutor executor({*backend, *weights, ends}, {.blocks = 64, .blockTokens = 16});
     if (rank != 0) return executor.followSteps();
     drive(executor);
