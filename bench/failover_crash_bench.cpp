@@ -55,7 +55,11 @@ double slope(const std::vector<std::pair<uint64_t, double>>& points) {
 }
 
 int run(const Options& options) {
-  support::ZkServers zookeeper(options.count("servers"), support::likeProduction());
+  // A leader that dies every few seconds ends no snapshot of a million records, so that the log is
+  // kept whole.
+  support::ZkServerOptions roomy = support::likeProduction();
+  roomy.heapMax = 3_GiB;
+  support::ZkServers zookeeper(options.count("servers"), roomy);
   EventLoop loop;
   FailoverCluster cluster(loop, [&](size_t) { return zookeeper.addresses(); });
   Report report("failover-crash");
