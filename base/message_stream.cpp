@@ -3,6 +3,7 @@
 #include <capnp/serialize.h>
 #include <kj/io.h>
 
+#include <deque>
 #include <utility>
 #include <vector>
 
@@ -12,10 +13,18 @@ namespace {
 // A writer is asked to wait above this.
 constexpr size_t UNSENT_MAX = 256 << 10;
 
+// Streams of this thread's event loop that have something to send at the end of the turn. They send
+// in the order in which they got it: what kj does last it does in reverse, and under load the first
+// would wait for as long as others have more.
+class JoiningMessageStream;
+thread_local std::deque<JoiningMessageStream*> endOfTurn;
+
 class JoiningMessageStream final : public MessageStreamBase {
  public:
   explicit JoiningMessageStream(kj::Own<kj::AsyncIoStream> stream)
       : stream_(kj::mv(stream)), inner_(*stream_) {}
+  ~JoiningMessageStream() noexcept(false) override { std::erase(endOfTurn, this); }
+  KJ_DISALLOW_COPY(JoiningMessageStream);
 
   kj::Promise<kj::Maybe<capnp::MessageReaderAndFds>> tryReadMessage(
       kj::ArrayPtr<kj::AutoCloseFd> fdSpace, capnp::ReaderOptions options,
@@ -57,12 +66,21 @@ class JoiningMessageStream final : public MessageStreamBase {
       return kj::cp(*failure);
     }
     if (!std::exchange(sending_, true)) {
-      sender_ = kj::evalLast([this] {
-                  return send();
-                }).eagerlyEvaluate([this](kj::Exception&& why) { over(kj::mv(why)); });
+      endOfTurn.push_back(this);
+      turn_ = kj::evalLast([] { sendAll(); }).eagerlyEvaluate(nullptr);
     }
     if (unsent_->getArray().size() < UNSENT_MAX) return kj::READY_NOW;
     return allSent();
+  }
+
+  // The first stream whose turn ends sends for all.
+  static void sendAll() {
+    for (JoiningMessageStream* stream : std::exchange(endOfTurn, {})) stream->start();
+  }
+  void start() {
+    sender_ = kj::evalNow([this] { return send(); }).eagerlyEvaluate([this](kj::Exception&& why) {
+      over(kj::mv(why));
+    });
   }
 
   kj::Promise<void> send() {
@@ -96,6 +114,7 @@ class JoiningMessageStream final : public MessageStreamBase {
   bool sending_ = false;
   std::vector<kj::Own<kj::PromiseFulfiller<void>>> waiters_;  // until nothing is unsent
   kj::Maybe<kj::Exception> failure_;
+  kj::Promise<void> turn_ = nullptr;  // its end
   kj::Promise<void> sender_ = nullptr;
 };
 

@@ -52,10 +52,11 @@ class MessageStreamTest : public testing::Test {
     raw = owned.get();
     stream = makeMessageStream(kj::mv(owned));
   }
-  kj::Promise<void> write(const std::string& text) {
+  kj::Promise<void> write(const std::string& text) { return write(*stream, text); }
+  static kj::Promise<void> write(capnp::MessageStream& to, const std::string& text) {
     capnp::MallocMessageBuilder message;
     message.initRoot<capnp::schema::Node>().setDisplayName(text.c_str());
-    return stream->writeMessage(message);
+    return to.writeMessage(message);
   }
   void turn() {
     kj::evalLater([] {}).wait(scope), scope.poll();
@@ -91,6 +92,22 @@ TEST_F(MessageStreamTest, messagesOfOneTurnAreOneWrite) {
   turn();
   ASSERT_EQ(written.size(), 1u);
   EXPECT_EQ(textsIn(written[0]), (Texts{"finish", "call"}));
+}
+
+TEST_F(MessageStreamTest, streamsSendInTheOrderInWhichTheyGotSomethingToSend) {
+  auto other = makeMessageStream(kj::heap<WrittenStream>(written));
+  auto third = makeMessageStream(kj::heap<WrittenStream>(written));
+  auto gone = makeMessageStream(kj::heap<WrittenStream>(written));
+  auto ignored = write(*gone, "nobody is told this");
+  auto first = write("one");
+  auto second = write(*other, "two");
+  auto last = write(*third, "three");
+  gone = nullptr;
+  turn();
+  ASSERT_EQ(written.size(), 3u);
+  EXPECT_EQ(textsIn(written[0]), (Texts{"one"}));
+  EXPECT_EQ(textsIn(written[1]), (Texts{"two"}));
+  EXPECT_EQ(textsIn(written[2]), (Texts{"three"}));
 }
 
 TEST_F(MessageStreamTest, whatComesDuringAWriteIsTheNextOne) {
