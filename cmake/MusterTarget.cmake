@@ -180,10 +180,14 @@ function(muster_test name)
   endif()
 endfunction()
 
+# `ninja benches` builds all benchmarks, which are no part of the default build: `tools/bench` builds the one that it runs.
+add_custom_target(benches)
+
 # muster_bench(placement DEPENDS muster::sharding): bench/placement_bench.cpp, run by `tools/bench placement`.
 function(muster_bench name)
   cmake_parse_arguments(ARG "" "" "DEPENDS" ${ARGN})
   muster_binary(bench_${name} SOURCES ${CMAKE_SOURCE_DIR}/bench/${name}_bench.cpp DEPENDS muster::bench ${ARG_DEPENDS})
   set_target_properties(bench_${name} PROPERTIES OUTPUT_NAME ${name} RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bench)
   target_compile_definitions(bench_${name} PRIVATE MUSTER_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  add_dependencies(benches bench_${name})
 endfunction()
