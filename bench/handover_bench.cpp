@@ -9,6 +9,8 @@
 #include "bench/options.h"
 #include "cli/cluster_client.h"
 
+#include <kj/debug.h>
+
 #include <csignal>
 #include <cstdio>
 

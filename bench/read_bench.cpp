@@ -7,6 +7,8 @@
 #include "bench/options.h"
 #include "bench/report.h"
 
+#include <kj/debug.h>
+
 #include <cstdio>
 #include <unistd.h>
 
