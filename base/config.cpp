@@ -259,6 +259,7 @@ class ConfigReader {
 
   void unknown(const std::vector<ConfigKey>& keys, const std::string& name,
                const std::string& shown, toml::source_position at) {
+    if (schema_.others == OtherKeys::IGNORED) return;
     std::vector<std::string> known;
     for (const auto& key : keys) {
       known.push_back(key.name);

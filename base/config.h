@@ -37,10 +37,15 @@ ConfigKey configKey(std::string name, ConfigType type, std::optional<std::string
 ConfigKey configChoice(std::string name, std::string fallback, std::vector<std::string> choices,
                        std::string doc);
 
+// What becomes of keys of a file that the schema lacks. Who owns the file refuses them; who only
+// looks at a few keys of somebody else's file ignores the others.
+enum class OtherKeys { REFUSED, IGNORED };
+
 struct ConfigSchema {
   std::string file;   // "coordinator.toml"; also the heading of the documentation
   std::string intro;  // Markdown paragraph above the table
   std::vector<ConfigKey> keys;
+  OtherKeys others = OtherKeys::REFUSED;
 };
 
 // Later enumerators win over earlier ones.

@@ -32,7 +32,9 @@ std::string zookeeperConfig(const ZookeeperServerOptions& options) {
       setting("clientPortAddress", self.host) + setting("admin.enableServer", "false") +
       setting("4lw.commands.whitelist", std::string("ruok,mntr,srvr,stat,conf,") +
                                             (options.tellsHeap ? "envi," : "") + "cons,wchs") +
-      setting("maxClientCnxns", "0");
+      setting("maxClientCnxns", "0") +
+      // Hourly, so that old snapshots and logs do not fill the disk.
+      setting("autopurge.purgeInterval", "1") + setting("autopurge.snapRetainCount", "3");
   if (options.members.size() < 2) return text;
   text += setting("initLimit", "20") + setting("syncLimit", "4");
   for (size_t i = 0; i < options.members.size(); i++) {

@@ -112,7 +112,7 @@ foreach(label unit property golden sim integration nemesis gpu tsan model crash)
 endforeach()
 
 # Threads exist in base/ and in adapters only; their tests run under the thread sanitizer as well, by the label tsan.
-set(MUSTER_THREADED_TESTS "^base/|zookeeper|rocks")
+set(MUSTER_THREADED_TESTS "^base/|^failover/zookeeper|rocks")
 # Not these: the sanitizer's clone() ends a child that shares our memory, and a memory keeper is one.
 set(MUSTER_NO_THREAD_SANITIZER "^base/memory_keeper_test$")
 

@@ -4,6 +4,7 @@
 
 #include "base/version.h"
 #include "cli/commands/session.h"
+#include "cli/doctor/certificate_checks.h"
 #include "cli/doctor/cluster_checks.h"
 #include "cli/doctor/machine_checks.h"
 #include "cli/exit_code.h"

@@ -1,11 +1,12 @@
 #include "cli/doctor/machine_checks.h"
 
-#include "base/pki.h"
 #include "base/units.h"
+#include "cli/doctor/certificate_checks.h"
+#include "cli/doctor/coordinator_file.h"
+#include "cli/doctor/zookeeper_answers.h"
+#include "cli/doctor/zookeeper_ensemble.h"
+#include "cli/doctor/zookeeper_files.h"
 
-#include <kj/exception.h>
-
-#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstring>
@@ -13,46 +14,90 @@
 #include <fstream>
 #include <iterator>
 #include <memory>
-#include <netinet/in.h>
 #include <set>
 #include <sstream>
-#include <sys/socket.h>
 #include <sys/statvfs.h>
-#include <sys/time.h>
 #include <sys/timex.h>
-#include <unistd.h>
 
 namespace muster::cli {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t DAY_MS = 86'400'000;
-constexpr int64_t RENEW_DAYS = 30;
 constexpr double FREE_LEAST = 0.05;
 constexpr double FREE_WANTED = 0.20;
+// Certificates and what people read bear with more, but so much is never a time service at work.
+constexpr Duration CLOCK_ERROR_MOST = 1_s;
 constexpr uint16_t FIRST_DOOR = 2181;
 constexpr uint16_t LAST_DOOR = 2187;
 
-Check checkCertificate(const fs::path& path, WallTime now) {
-  CertificateFacts facts;
-  KJ_IF_MAYBE (why, kj::runCatchingExceptions([&] { facts = readCertificate(path.string()); })) {
-    return {Verdict::FAILED, "certificate",
-            path.string() + " cannot be read: " + why->getDescription().cStr(),
-            "ansible-playbook playbooks/certs.yml"};
+// The lines that a program prints; none when it cannot be run.
+std::vector<std::string> linesOf(const char* command) {
+  std::unique_ptr<FILE, int (*)(FILE*)> pipe(popen(command, "r"), pclose);
+  std::vector<std::string> lines;
+  std::array<char, 512> buffer{};
+  while (pipe && fgets(buffer.data(), buffer.size(), pipe.get()) != nullptr) {
+    lines.emplace_back(buffer.data(), std::strcspn(buffer.data(), "\n"));
   }
-  int64_t days = (facts.notAfter.unixMs - now.unixMs) / DAY_MS;
-  std::string what = facts.commonName + " (" + path.string() + ") ";
-  if (facts.notAfter <= now) {
-    return {Verdict::FAILED, "certificate", what + "ended on " + toRfc3339(facts.notAfter),
-            "ansible-playbook playbooks/certs.yml"};
-  }
-  std::string left = what + "ends in " + std::to_string(days) + " days";
-  if (days >= RENEW_DAYS) return {Verdict::OK, "certificate", left, ""};
-  return {Verdict::WARNING, "certificate", left, "ansible-playbook playbooks/certs.yml"};
+  return lines;
 }
 
-// Ports at which somebody on this machine listens, as /proc/net/tcp and tcp6 tell it.
+void append(Checks& all, Checks more) {
+  std::move(more.begin(), more.end(), std::back_inserter(all));
+}
+
+// ZooKeeper's ports, or the doors of muster-zookeeper-tunnel.service, at which somebody listens.
+std::vector<std::string> doorsHere() {
+  std::vector<std::string> doors;
+  for (uint16_t port : listeningPorts()) {
+    if (port >= FIRST_DOOR && port <= LAST_DOOR)
+      doors.push_back("127.0.0.1:" + std::to_string(port));
+  }
+  return doors;
+}
+
+bool isRank(const std::string& pid) {
+  std::ifstream file("/proc/" + pid + "/cgroup");
+  std::string cgroup(std::istreambuf_iterator<char>(file), {});
+  return cgroup.find("muster-rank-") != std::string::npos ||
+         cgroup.find("muster-worker.service") != std::string::npos;
+}
+
+}  // namespace
+
+Checks checkDisk(const std::string& folder) {
+  struct statvfs disk {};
+  if (statvfs(folder.c_str(), &disk) != 0 || disk.f_blocks == 0) return {};
+  double free = static_cast<double>(disk.f_bavail) / static_cast<double>(disk.f_blocks);
+  Bytes left{uint64_t{disk.f_bavail} * disk.f_frsize};
+  std::string text = folder + " has " + toShortText(left) + " free, " +
+                     std::to_string(static_cast<int>(free * 100)) + " %";
+  if (free >= FREE_WANTED) return {{Verdict::OK, "disk", text, ""}};
+  return {{free < FREE_LEAST ? Verdict::FAILED : Verdict::WARNING, "disk", text,
+           "du -xh " + folder + " | sort -h | tail"}};
+}
+
+ClockState readClock() {
+  timex clock{};
+  int state = adjtimex(&clock);
+  bool kept = state >= 0 && state != TIME_ERROR && (clock.status & STA_UNSYNC) == 0;
+  return {kept ? TimeService::THERE : TimeService::NONE, Duration{clock.maxerror * 1'000}};
+}
+
+Checks checkClock(const ClockState& clock) {
+  if (clock.service == TimeService::NONE) {
+    return {{Verdict::WARNING, "clock", "is kept by no time service, so it may be off",
+             "apt-get install chrony"}};
+  }
+  if (clock.errorMax > CLOCK_ERROR_MOST) {
+    return {{Verdict::WARNING, "clock",
+             "may be off by " + toText(Duration{clock.errorMax.millis() * 1'000'000}) +
+                 ", as its time service says; wanted is less than " + toText(CLOCK_ERROR_MOST),
+             "chronyc sources, or timedatectl timesync-status"}};
+  }
+  return {{Verdict::OK, "clock", "is kept by a time service", ""}};
+}
+
 std::set<uint16_t> listeningPorts() {
   std::set<uint16_t> ports;
   for (const char* table : {"/proc/net/tcp", "/proc/net/tcp6"}) {
@@ -71,88 +116,7 @@ std::set<uint16_t> listeningPorts() {
   return ports;
 }
 
-// What a ZooKeeper server answers to a four-letter word; empty when it does not.
-std::string askZookeeper(uint16_t port) {
-  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return "";
-  timeval patience{2, 0};
-  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  std::string answer;
-  bool asked = connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0 &&
-               send(fd, "srvr", 4, MSG_NOSIGNAL) == 4;
-  std::array<char, 1024> buffer{};
-  for (ssize_t size = 1; asked && (size = read(fd, buffer.data(), buffer.size())) > 0;) {
-    answer.append(buffer.data(), static_cast<size_t>(size));
-  }
-  close(fd);
-  return answer;
-}
-
-std::string lineAfter(const std::string& text, const std::string& label) {
-  auto at = text.find(label);
-  if (at == std::string::npos) return "";
-  at += label.size();
-  return text.substr(at, text.find('\n', at) - at);
-}
-
-// The lines that a program prints; none when it cannot be run.
-std::vector<std::string> linesOf(const char* command) {
-  std::unique_ptr<FILE, int (*)(FILE*)> pipe(popen(command, "r"), pclose);
-  std::vector<std::string> lines;
-  std::array<char, 512> buffer{};
-  while (pipe && fgets(buffer.data(), buffer.size(), pipe.get()) != nullptr) {
-    lines.emplace_back(buffer.data(), std::strcspn(buffer.data(), "\n"));
-  }
-  return lines;
-}
-
-bool isRank(const std::string& pid) {
-  std::ifstream file("/proc/" + pid + "/cgroup");
-  std::string cgroup(std::istreambuf_iterator<char>(file), {});
-  return cgroup.find("muster-rank-") != std::string::npos ||
-         cgroup.find("muster-worker.service") != std::string::npos;
-}
-
-}  // namespace
-
-Checks checkCertificates(const std::string& folder, WallTime now) {
-  std::set<fs::path> paths;  // sorted
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
-    if (entry.path().extension() == ".crt") paths.insert(entry.path());
-  }
-  Checks checks;
-  for (const auto& path : paths) checks.push_back(checkCertificate(path, now));
-  return checks;
-}
-
-Checks checkDisk(const std::string& folder) {
-  struct statvfs disk {};
-  if (statvfs(folder.c_str(), &disk) != 0 || disk.f_blocks == 0) return {};
-  double free = static_cast<double>(disk.f_bavail) / static_cast<double>(disk.f_blocks);
-  Bytes left{uint64_t{disk.f_bavail} * disk.f_frsize};
-  std::string text = folder + " has " + toShortText(left) + " free, " +
-                     std::to_string(static_cast<int>(free * 100)) + " %";
-  if (free >= FREE_WANTED) return {{Verdict::OK, "disk", text, ""}};
-  return {{free < FREE_LEAST ? Verdict::FAILED : Verdict::WARNING, "disk", text,
-           "du -xh " + folder + " | sort -h | tail"}};
-}
-
-Checks checkClock() {
-  timex clock{};
-  int state = adjtimex(&clock);
-  if (state >= 0 && state != TIME_ERROR && (clock.status & STA_UNSYNC) == 0) {
-    return {{Verdict::OK, "clock", "is kept by a time service", ""}};
-  }
-  return {{Verdict::WARNING, "clock", "is kept by no time service, so it may be off",
-           "apt-get install chrony"}};
-}
-
-Checks checkPorts(const std::string& configFolder) {
+Checks checkPorts(const std::string& configFolder, const std::set<uint16_t>& listening) {
   struct Door {
     const char* file;
     const char* unit;
@@ -161,7 +125,6 @@ Checks checkPorts(const std::string& configFolder) {
   const Door DOORS[] = {{"coordinator.toml", "muster-coordinator", {7400, 7401}},
                         {"gateway.toml", "muster-gateway", {7402}},
                         {"worker.toml", "muster-worker", {7412}}};
-  auto listening = listeningPorts();
   Checks checks;
   for (const Door& door : DOORS) {
     if (!fs::exists(fs::path(configFolder) / door.file)) continue;
@@ -175,19 +138,15 @@ Checks checkPorts(const std::string& configFolder) {
   return checks;
 }
 
-Checks checkZookeeper(const std::vector<uint16_t>& ports) {
+Checks checkZookeepers(const std::vector<std::string>& addresses, const ZookeeperWanted& wanted) {
+  std::vector<ZookeeperServer> servers;
   Checks checks;
-  for (uint16_t port : ports) {
-    std::string subject = "zookeeper 127.0.0.1:" + std::to_string(port);
-    std::string mode = lineAfter(askZookeeper(port), "Mode: ");
-    if (mode.empty()) {
-      checks.push_back({Verdict::FAILED, subject, "does not serve",
-                        "systemctl status muster-zookeeper, on the machine that "
-                        "/etc/muster/zookeeper-tunnel.conf names for this port"});
-    } else {
-      checks.push_back({Verdict::OK, subject, mode, ""});
-    }
+  for (const auto& address : addresses) {
+    servers.push_back(readZookeeper(address, askZookeeper(address)));
+    append(checks, checkZookeeperServer(servers.back(), wanted));
   }
+  // Doors that nobody named may lead to several ensembles.
+  if (wanted.servers > 0) append(checks, checkZookeeperEnsemble(servers, wanted));
   return checks;
 }
 
@@ -205,17 +164,17 @@ Checks checkGpus() {
 
 Checks checkMachine(const MachinePaths& paths, WallTime now) {
   Checks all = checkCertificates(paths.config + "/pki", now);
-  auto take = [&all](Checks more) { std::move(more.begin(), more.end(), std::back_inserter(all)); };
-  take(checkDisk(paths.data));
-  take(checkDisk(paths.zookeeperData));
-  take(checkClock());
-  take(checkPorts(paths.config));
-  std::vector<uint16_t> doors;
-  for (uint16_t port : listeningPorts()) {
-    if (port >= FIRST_DOOR && port <= LAST_DOOR) doors.push_back(port);
-  }
-  take(checkZookeeper(doors));
-  take(checkGpus());
+  append(all, checkCertificates(paths.zookeeperConfig, now));
+  append(all, checkDisk(paths.data));
+  append(all, checkDisk(paths.zookeeperData));
+  append(all, checkClock(readClock()));
+  append(all, checkPorts(paths.config));
+  auto coordinator = readCoordinatorFile(paths.config + "/coordinator.toml");
+  ZookeeperWanted wanted;
+  if (coordinator) wanted = {coordinator->session, coordinator->zookeepers.size()};
+  append(all, checkZookeepers(coordinator ? coordinator->zookeepers : doorsHere(), wanted));
+  for (const auto& process : zookeepersHere()) append(all, checkZookeeperFile(process));
+  append(all, checkGpus());
   return all;
 }
 

@@ -1,11 +1,14 @@
-// This machine, as a part of the cluster. Blocks for as long as it looks: a second per door that
-// does not answer.
+// This machine, as a part of the cluster. Blocks for as long as it looks: two seconds per ZooKeeper
+// server that does not answer.
 #pragma once
 
 #include "base/clock.h"
+#include "base/units.h"
 #include "cli/doctor/check.h"
+#include "cli/doctor/zookeeper_checks.h"
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -13,23 +16,37 @@ namespace muster::cli {
 
 struct MachinePaths {
   std::string config = "/etc/muster";
+  std::string zookeeperConfig = "/etc/muster-zookeeper";
   std::string data = "/var/lib/muster";
   std::string zookeeperData = "/var/lib/muster-zookeeper";
 };
 
-// Certificates in `folder` that have ended or end within 30 days.
-Checks checkCertificates(const std::string& folder, WallTime now);
 // Free space of the file system of `folder`; nothing when there is no such folder.
 Checks checkDisk(const std::string& folder);
-// Whether the kernel's clock is kept by a time service.
-Checks checkClock();
+
+enum class TimeService { NONE, THERE };
+struct ClockState {
+  TimeService service = TimeService::NONE;
+  Duration errorMax;  // how far the clock may be off, as the time service says
+};
+// What the kernel says of its clock.
+ClockState readClock();
+Checks checkClock(const ClockState& clock);
+// Ports at which somebody on this machine listens.
+std::set<uint16_t> listeningPorts();
 // That a daemon which is configured here listens.
-Checks checkPorts(const std::string& configFolder);
-// The servers behind the loopback doors of muster-zookeeper-tunnel.service.
-Checks checkZookeeper(const std::vector<uint16_t>& ports);
+Checks checkPorts(const std::string& configFolder,
+                  const std::set<uint16_t>& listening = listeningPorts());
+// Asks each server, one after the other, for itself and for what it knows of the others.
+// `addresses`: IP addresses and ports, also of the loopback doors of
+// muster-zookeeper-tunnel.service. Whether they are one ensemble is judged only where
+// coordinator.toml names them.
+Checks checkZookeepers(const std::vector<std::string>& addresses, const ZookeeperWanted& wanted);
 // Programs on NVIDIA GPUs that are no ranks.
 Checks checkGpus();
 
+// All of the above. ZooKeeper's servers are those of coordinator.toml; without such a file those
+// that listen at 127.0.0.1:2181 to 2187.
 Checks checkMachine(const MachinePaths& paths, WallTime now);
 
 }  // namespace muster::cli

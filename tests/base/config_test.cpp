@@ -155,6 +155,19 @@ TEST(Config, refusesWithPlaceAndSuggestion) {
   }
 }
 
+TEST(Config, leavesOtherKeysToTheirOwnerWhenToldTo) {
+  ConfigSchema schema = sample();
+  schema.others = OtherKeys::IGNORED;
+  auto look = [&](const std::string& text) {
+    return readConfig(schema, {{{"a.toml", text}}, {}, {}});
+  };
+  auto config =
+      look("name = 'a'\nthreds = 3\n[log]\nformat = 'json'\nfromat = 1\n[[peers]]\nid = 1\n");
+  ASSERT_TRUE(config.ok()) << config.refusal().text;
+  EXPECT_EQ(config->text("log.format"), "json");
+  EXPECT_FALSE(look("name = 3\n").ok());
+}
+
 TEST(Config, refusesDuplicatesAndBrokenSyntax) {
   auto twice = read("name = 'a'\nname = 'b'\n");
   ASSERT_FALSE(twice.ok());

@@ -27,6 +27,7 @@ TEST(ZookeeperCommand, oneServerHasNoQuorumSettings) {
   EXPECT_THAT(text, HasSubstr("dataDir=/srv/zk/data\n"));
   EXPECT_THAT(text, HasSubstr("clientPort=2000\n"));
   EXPECT_THAT(text, HasSubstr("admin.enableServer=false\n"));
+  EXPECT_THAT(text, HasSubstr("autopurge.purgeInterval=1\n"));
   EXPECT_THAT(text, Not(HasSubstr("server.1")));
   EXPECT_EQ(zookeeperMyId(options), "");
 }

@@ -1,6 +1,8 @@
 // What the doctor says of a cluster's own words and of files.
 #include "base/pki.h"
+#include "cli/doctor/certificate_checks.h"
 #include "cli/doctor/cluster_checks.h"
+#include "cli/doctor/coordinator_file.h"
 #include "cli/doctor/machine_checks.h"
 #include "tests/base/temporary_folder.h"
 
@@ -8,14 +10,21 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <cstdlib>
+#include <filesystem>
+#include <unistd.h>
+
 namespace muster::cli::doctor_test {
 namespace {
 
 using testing::AllOf;
 using testing::Contains;
 using testing::Each;
+using testing::ElementsAre;
 using testing::Field;
 using testing::HasSubstr;
+using testing::IsSupersetOf;
+using testing::SizeIs;
 
 auto verdict(Verdict wanted) { return Field(&Check::verdict, wanted); }
 auto finding(Verdict wanted, const std::string& text) {
@@ -114,16 +123,80 @@ TEST(Doctor, seesCertificatesThatEndSoonOrHaveEnded) {
               Contains(finding(Verdict::FAILED, "cannot be read")));
 }
 
-TEST(Doctor, seesDaemonsThatDoNotListen) {
+// ZooKeeper's is in one file with its key.
+TEST(Doctor, seesCertificatesInPemFilesAndLeavesKeysAlone) {
+  TemporaryFolder folder;
+  createCa(folder.path(), {"test"});
+  auto files = issueCertificate(
+      folder.path(), {.identity = {Role::WORKER, "w1"}, .cluster = {"test"}}, folder.path());
+  TemporaryFolder zookeeper;
+  std::ofstream(zookeeper / "key.pem") << contentOf(files.key);
+  std::ofstream(zookeeper / "server.pem") << contentOf(files.key) << contentOf(files.certificate);
+  WallTime end = readCertificate(files.certificate).notAfter;
+  EXPECT_THAT(checkCertificates(zookeeper.path(), end),
+              ElementsAre(AllOf(finding(Verdict::FAILED, "server.pem) ended on "),
+                                Field(&Check::fix, HasSubstr("certs.yml")))));
+}
+
+TEST(Doctor, seesWhichDaemonsListen) {
   TemporaryFolder folder;
   EXPECT_THAT(checkPorts(folder.path()), testing::IsEmpty());
   std::ofstream(folder / "gateway.toml") << "";
-  EXPECT_THAT(checkPorts(folder.path()), testing::SizeIs(1));
+  EXPECT_THAT(checkPorts(folder.path()), SizeIs(1));
+  std::ofstream(folder / "worker.toml") << "";
+  auto door = [](uint16_t port) { return Field(&Check::subject, "port " + std::to_string(port)); };
+  EXPECT_THAT(checkPorts(folder.path(), {7402}),
+              ElementsAre(AllOf(door(7402), finding(Verdict::OK, "muster-gateway listens")),
+                          AllOf(door(7412), finding(Verdict::FAILED, "does not listen"))));
 }
 
 TEST(Doctor, seesAZookeeperServerThatDoesNotServe) {
-  constexpr uint16_t NOBODY = 1;
-  EXPECT_THAT(checkZookeeper({NOBODY}), Contains(finding(Verdict::FAILED, "does not serve")));
+  EXPECT_THAT(checkZookeepers({"127.0.0.1:1", "[::1]:1", "nonsense"}, {}),
+              AllOf(SizeIs(3), Each(finding(Verdict::FAILED, "does not serve"))));
+}
+
+TEST(Doctor, knowsTheServersAndSessionsOfThisCoordinator) {
+  TemporaryFolder folder;
+  std::ofstream(folder / "coordinator.toml")
+      << "cluster = \"test\"\nid = \"co1\"\n[zookeeper]\nservers = [\"127.0.0.1:1\", "
+         "\"127.0.0.1:2\"]\nsession_timeout = \"400ms\"\n[[peers]]\nid = \"co1\"\n";
+  auto read = readCoordinatorFile(folder / "coordinator.toml");
+  ASSERT_TRUE(read);
+  EXPECT_THAT(read->zookeepers, ElementsAre("127.0.0.1:1", "127.0.0.1:2"));
+  EXPECT_EQ(read->session, 400_ms);
+  EXPECT_FALSE(readCoordinatorFile(folder / "missing.toml"));
+  EXPECT_FALSE(readCoordinatorFile(folder.path()));
+
+  MachinePaths paths{folder.path(), folder / "none", folder / "none", folder / "none"};
+  EXPECT_THAT(checkMachine(paths, WallTime{}),
+              IsSupersetOf({AllOf(Field(&Check::subject, "zookeeper 127.0.0.1:2"),
+                                  finding(Verdict::FAILED, "does not serve")),
+                            AllOf(Field(&Check::subject, "zookeeper ensemble"),
+                                  finding(Verdict::FAILED, "no server serves"))}));
+}
+
+TEST(Doctor, seesAClockThatNobodyKeepsOrThatMayBeOff) {
+  EXPECT_THAT(checkClock({TimeService::NONE, 0_ms}),
+              ElementsAre(finding(Verdict::WARNING, "kept by no time service")));
+  EXPECT_THAT(checkClock({TimeService::THERE, 1500_ms}),
+              ElementsAre(finding(Verdict::WARNING, "may be off by 1500ms")));
+  EXPECT_THAT(checkClock({TimeService::THERE, 3_ms}),
+              ElementsAre(finding(Verdict::OK, "kept by a time service")));
+  EXPECT_GE(readClock().errorMax.nanos, 0);
+}
+
+// A driver's tool of our own, which tells of this process.
+TEST(Doctor, seesStrangersOnTheGpus) {
+  TemporaryFolder folder;
+  std::string pid = std::to_string(getpid());
+  std::ofstream(folder / "nvidia-smi") << "#!/bin/sh\necho '" << pid << ", 9800 MiB, GPU-1'\n";
+  std::filesystem::permissions(folder / "nvidia-smi", std::filesystem::perms::owner_all);
+  std::string before = getenv("PATH");
+  setenv("PATH", (folder.path() + ":" + before).c_str(), 1);
+  auto checks = checkGpus();
+  setenv("PATH", before.c_str(), 1);
+  EXPECT_THAT(checks, ElementsAre(AllOf(finding(Verdict::WARNING, "pid " + pid + ", 9800 MiB"),
+                                        Field(&Check::fix, "ps -fp " + pid))));
 }
 
 TEST(Doctor, saysHowMuchOfADiskIsFree) {

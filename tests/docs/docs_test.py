@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The pages tell the truth: links and paths exist, commands and flags are known, marked examples run as shown.
+"""The pages tell the truth: links, paths, playbooks and units exist, commands and flags are known, run-books are whole,
+marked examples run as shown.
 
 Usage: docs_test.py pages | commands BIN_FOLDER
 
@@ -102,12 +103,66 @@ def checkFailureModes(findings):
                 findings.add(page, f"names a test that is not there: {name} {case}")
 
 
+def codeOf(text):
+    """The lines of blocks and the inline code of a page."""
+    return [line for fence in FENCE.finditer(text) for line in fence["body"].splitlines()] + inlineCode(text)
+
+
+def checkPlaybooks(page, text, findings):
+    """Each ansible-playbook command names a playbook that is there, and variables that some of them reads."""
+    folder = ROOT / "deploy/ansible"
+    read = "\n".join(path.read_text() for path in folder.rglob("*.yml"))
+    for line in codeOf(text):
+        words = line.split()
+        if not words or words[0] != "ansible-playbook":
+            continue
+        playbooks = [word for word in words if word.endswith(".yml")]
+        for playbook in playbooks:
+            if not (folder / playbook).exists():
+                findings.add(page, f"runs {playbook}, which is not there")
+        if not playbooks:
+            findings.add(page, f"names no playbook: {line}")
+        for variable in re.findall(r"-e (\w+)=", line):
+            if not re.search(rf"\b{variable}\b", read):
+                findings.add(page, f"sets {variable}, which no playbook reads")
+
+
+def checkUnits(page, text, findings):
+    """Each unit of ours that systemctl or journalctl is told is one that packages or playbooks install."""
+    installed = {path.name.removesuffix(".j2") for path in (ROOT / "deploy").rglob("*")}
+    for line in codeOf(text):
+        if not re.match(r"(sudo )?(systemctl|journalctl) ", line):
+            continue
+        for unit in re.findall(r"\bmuster-[\w.-]+", line):
+            if unit not in installed and f"{unit}.service" not in installed:
+                findings.add(page, f"names the unit {unit}, which nothing installs")
+
+
+RUN_BOOK_PARTS = ["Symptom", "Check", "Fix", "Prevent"]
+
+
+def checkRunBooks(findings):
+    page = ROOT / "docs/OPERATIONS.md"
+    books = page.read_text().partition("\n## Run-books\n")[2].partition("\n## ")[0].split("\n### ")[1:]
+    if not books:
+        findings.add(page, "has no run-books")
+    for book in books:
+        title = book.splitlines()[0]
+        parts = re.findall(r"^\*\*(\w+)\*\*", book, re.M)
+        if parts != RUN_BOOK_PARTS:
+            findings.add(page, f"{title}: has the parts {parts}, wanted {RUN_BOOK_PARTS}")
+        if not FENCE.search(book):
+            findings.add(page, f"{title}: has no command")
+
+
 def checkPages(findings):
     reached = {ROOT / "README.md"}
     for page in pages():
         text = page.read_text()
         reached |= checkLinks(page, text, findings)
         checkPaths(page, text, findings)
+        checkPlaybooks(page, text, findings)
+        checkUnits(page, text, findings)
     for page in pages():
         inFolderList = (page.parent / "README.md") in reached or page.parent == ROOT
         if page not in reached and not inFolderList:
@@ -145,8 +200,8 @@ class Binaries:
 def musterCalls(text):
     """The words after each `muster` in code, up to what ends the command."""
     blocks = [fence["body"] for fence in FENCE.finditer(text) if fence["kind"] in ("", "console")]
-    lines = [line.removeprefix("$ ") for block in blocks for line in block.splitlines()]
-    for line in lines + [code.strip() for code in inlineCode(text)]:
+    lines = [line.removeprefix("$ ").removeprefix("sudo ") for block in blocks for line in block.splitlines()]
+    for line in lines + [code.strip().removeprefix("sudo ") for code in inlineCode(text)]:
         words = re.split(r"  |[;&|]", line)[0].split()
         if len(words) > 1 and words[0] == "muster" and re.fullmatch(r"[a-z][a-z-]*", words[1]):
             yield words[1:]
@@ -207,6 +262,7 @@ def main():
     if sys.argv[1:] == ["pages"]:
         checkPages(findings)
         checkFailureModes(findings)
+        checkRunBooks(findings)
     elif len(sys.argv) == 3 and sys.argv[1] == "commands":
         checkCommands(sys.argv[2], findings)
     else:

@@ -1,0 +1,15 @@
+// How long the certificates of a folder are good for.
+#pragma once
+
+#include "base/clock.h"
+#include "cli/doctor/check.h"
+
+#include <string>
+
+namespace muster::cli {
+
+// One line per .crt file, and per .pem file with a certificate, sorted by path: whether it has
+// ended or ends within 30 days. Nothing for a folder that is not there.
+Checks checkCertificates(const std::string& folder, WallTime now);
+
+}  // namespace muster::cli
