@@ -46,14 +46,17 @@ void append(Checks& all, Checks more) {
   std::move(more.begin(), more.end(), std::back_inserter(all));
 }
 
-// ZooKeeper's ports, or the doors of muster-zookeeper-tunnel.service, at which somebody listens.
-std::vector<std::string> doorsHere() {
-  std::vector<std::string> doors;
+// Where somebody listens at a door of muster-zookeeper-tunnel.service, and where servers do that
+// run here.
+std::vector<std::string> addressesHere(const std::vector<ZookeeperProcess>& zookeepers) {
+  std::set<std::string> addresses;
   for (uint16_t port : listeningPorts()) {
-    if (port >= FIRST_DOOR && port <= LAST_DOOR)
-      doors.push_back("127.0.0.1:" + std::to_string(port));
+    if (port < FIRST_DOOR || port > LAST_DOOR) continue;
+    addresses.insert("127.0.0.1:" + std::to_string(port));
   }
-  return doors;
+  for (const auto& process : zookeepers) addresses.insert(clientAddress(process));
+  addresses.erase("");
+  return {addresses.begin(), addresses.end()};
 }
 
 bool isRank(const std::string& pid) {
@@ -169,11 +172,13 @@ Checks checkMachine(const MachinePaths& paths, WallTime now) {
   append(all, checkDisk(paths.zookeeperData));
   append(all, checkClock(readClock()));
   append(all, checkPorts(paths.config));
+  auto zookeepers = zookeepersHere();
   auto coordinator = readCoordinatorFile(paths.config + "/coordinator.toml");
   ZookeeperWanted wanted;
   if (coordinator) wanted = {coordinator->session, coordinator->zookeepers.size()};
-  append(all, checkZookeepers(coordinator ? coordinator->zookeepers : doorsHere(), wanted));
-  for (const auto& process : zookeepersHere()) append(all, checkZookeeperFile(process));
+  append(all, checkZookeepers(coordinator ? coordinator->zookeepers : addressesHere(zookeepers),
+                              wanted));
+  for (const auto& process : zookeepers) append(all, checkZookeeperFile(process));
   append(all, checkGpus());
   return all;
 }

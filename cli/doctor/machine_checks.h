@@ -46,7 +46,7 @@ Checks checkZookeepers(const std::vector<std::string>& addresses, const Zookeepe
 Checks checkGpus();
 
 // All of the above. ZooKeeper's servers are those of coordinator.toml; without such a file those
-// that listen at 127.0.0.1:2181 to 2187.
+// that run here, and whoever listens at 127.0.0.1:2181 to 2187.
 Checks checkMachine(const MachinePaths& paths, WallTime now);
 
 }  // namespace muster::cli

@@ -141,6 +141,15 @@ Checks checkZookeeperFile(const ZookeeperProcess& process) {
   return {{Verdict::OK, "zookeeper settings", "of " + process.file + " are as wanted", ""}};
 }
 
+std::string clientAddress(const ZookeeperProcess& process) {
+  Settings settings(process);
+  auto port = wholeNumber(settings.of("clientPort"));
+  if (!port || *port <= 0) return "";
+  std::string address = settings.of("clientPortAddress");
+  bool any = address.empty() || address == "0.0.0.0" || address == "::";
+  return (any ? "127.0.0.1" : address) + ":" + std::to_string(*port);
+}
+
 std::vector<ZookeeperProcess> zookeepersHere(const std::string& processes) {
   std::vector<ZookeeperProcess> found;
   for (const auto& id : processIds(processes)) {

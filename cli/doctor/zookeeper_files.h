@@ -18,6 +18,9 @@ struct ZookeeperProcess {
 // Pure. One line for a server whose settings are as wanted, else one for each that is not.
 Checks checkZookeeperFile(const ZookeeperProcess& process);
 
+// Where its clients reach it without TLS, as IP address and port; empty when they do not.
+std::string clientAddress(const ZookeeperProcess& process);
+
 // The running servers whose files we may read. `processes`: the folder of the kernel's process
 // table.
 std::vector<ZookeeperProcess> zookeepersHere(const std::string& processes = "/proc");

@@ -329,6 +329,15 @@ TEST(ZookeeperChecks, judgeTheFileOfAServerOnThisMachine) {
   }
 }
 
+TEST(ZookeeperChecks, knowWhereAServerOfThisMachineIsReached) {
+  EXPECT_EQ(clientAddress(process("clientPort=2181\n")), "127.0.0.1:2181");
+  EXPECT_EQ(clientAddress(process("clientPort=2181\nclientPortAddress=0.0.0.0\n")),
+            "127.0.0.1:2181");
+  EXPECT_EQ(clientAddress(process("clientPort=2181\nclientPortAddress=10.0.0.1\n")),
+            "10.0.0.1:2181");
+  EXPECT_EQ(clientAddress(process("secureClientPort=2281\n")), "");
+}
+
 TEST(ZookeeperChecks, findTheServersOfThisMachineAmongItsProcesses) {
   TemporaryFolder processes;
   auto add = [&](const std::string& id, const std::string& arguments) {
