@@ -85,6 +85,7 @@ struct ClusterClient::Try {
   std::string why = {};                  // when there is no answer
   LogIndex index = {};                   // an answer rests on
   bool linkIsGood = true;
+  bool leaderMoved = false;  // another coordinator says that it leads now
 };
 
 ClusterClient::ClusterClient(Transport& transport, kj::Timer& timer, Random& random,
@@ -124,7 +125,8 @@ Co<Result<Answer>> ClusterClient::call(ClusterCall call) {
     // A connection that broke was its leader's last word, most likely: who follows it tells us.
     bool lostLeader = !result.linkIsGood && !std::exchange(lostOne, true);
     auto pause = std::min(toKj(backoff.next()), deadline - timer_.now());
-    if (pause > 0 * kj::SECONDS && !lostLeader) co_await pauseBefore(*link, call.asks, pause);
+    if (lostLeader || result.leaderMoved) continue;
+    if (pause > 0 * kj::SECONDS) co_await pauseBefore(*link, call.asks, pause);
   }
 }
 
@@ -198,8 +200,10 @@ Co<ClusterClient::Try> ClusterClient::tryOnce(CoordinatorLink& link, ClusterCall
   });
   kj::Promise<void> moved = kj::NEVER_DONE;
   if (call.asks == Asks::LEADER && !call.changesLeader) moved = untilAnotherLeads(link);
+  // The connection stays: to dial a former leader again, which all its clients do at once, would
+  // cost the next one its first milliseconds.
   auto replaced = moved.then(
-      []() -> Try { return {.why = "another coordinator leads now", .linkIsGood = false}; });
+      []() -> Try { return {.why = "another coordinator leads now", .leaderMoved = true}; });
   kj::Promise<void> gone = untilSilent(link);
   auto silent =
       gone.then([]() -> Try { return {.why = "it says nothing any more", .linkIsGood = false}; });

@@ -145,6 +145,24 @@ TEST_F(ClusterClientTest, hearsOfANewLeaderByItself) {
   EXPECT_EQ(at(2).hellos, hellosBefore + 1);
 }
 
+// All clients of a former leader would dial it in the very moment in which the next one begins.
+TEST_F(ClusterClientTest, keepsItsConnectionToALeaderThatHandedOver) {
+  lead(0, 1);
+  ClusterClient client(*transport, loop.timer(), random, options());
+  at(0).answer = [this](const SeenCall&) {
+    lead(2, 2);
+    for (auto& one : coordinators) one->tellNews();
+    return FakeAnswer::of(Kind::HANG);
+  };
+  ASSERT_TRUE(ask(client, scaleCall("a", 2, DryRun::NO)).ok());
+  RpcConnectionId first = at(0).lastConnection;
+  lead(0, 3);
+  at(0).answer = [](const SeenCall&) { return FakeAnswer{}; };
+  ASSERT_TRUE(ask(client, scaleCall("a", 3, DryRun::NO)).ok());
+  EXPECT_EQ(at(0).calls.size(), 2u);
+  EXPECT_EQ(at(0).lastConnection, first);
+}
+
 TEST_F(ClusterClientTest, asksAgainOnANewConnectionWhenTheOldOneIsSilent) {
   lead(0, 1);
   at(0).answer = [this](const SeenCall&) {
