@@ -32,7 +32,10 @@ void noteGaps(Report& report, const Gaps& gaps, const std::string& prefix) {
   report.figure(prefix + "p99_ms", percentile(gaps.total, 0.99));
   auto over = std::count(gaps.total.begin(), gaps.total.end(), GAP_MAX_MS);
   report.figure(prefix + "over_10_s", static_cast<double>(over));
-  if (!prefix.empty()) return;
+  if (prefix.empty()) noteMedians(report, gaps);
+}
+
+void noteMedians(Report& report, const Gaps& gaps) {
   auto part = [&](const char* name, const std::vector<double>& values) {
     if (!values.empty()) report.figure(std::string("parts.") + name, percentile(values, 0.5));
   };

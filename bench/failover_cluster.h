@@ -24,6 +24,7 @@ struct Gaps {
 // The gaps as min_ms, p50_ms, p99_ms, the runs that took 10 s or more, and the medians of the
 // parts.
 void noteGaps(Report& report, const Gaps& gaps, const std::string& prefix = "");
+void noteMedians(Report& report, const Gaps& gaps);  // of the parts
 
 class FailoverCluster {
  public:

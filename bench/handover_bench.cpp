@@ -1,10 +1,12 @@
 // What clients notice of a planned change of leaders: eight of them use the client library, each
 // changing something a hundred times a second, while the leader is told to go, by SIGTERM and by
 // step-down in turn. The gap of a hand-over is the longest that any call of any client took from
-// before it until all clients have been answered twice by the next leader.
+// before it until all clients have been answered twice by the next leader. The load runs for --warm
+// seconds before the first: ZooKeeper's virtual machines compile what they do often, on both cores.
 //
-// Usage: handover [--handovers 200]
+// Usage: handover [--handovers 200] [--warm 40]
 #include "base/co.h"
+#include "bench/disk_probe.h"
 #include "bench/failover_cluster.h"
 #include "bench/options.h"
 #include "cli/cluster_client.h"
@@ -99,6 +101,7 @@ class HandOvers {
     size_t leader = cluster_.settle();
     uint64_t epoch = cluster_.epoch();
     for (auto& client : clients_) client->forget();
+    SteadyTime since = cluster_.clock().steadyNow();
     if (byEnding) {
       cluster_.processes().signal(leader, SIGTERM);
     } else {
@@ -110,10 +113,24 @@ class HandOvers {
       }
       return cluster_.epoch() > epoch;
     });
+    cluster_.noteGap(gaps_, epoch, since);
     Duration longest;
     for (auto& client : clients_) longest = std::max(longest, client->longest());
     if (byEnding) restart(leader);
     return static_cast<double>(longest.nanos) / 1e6;
+  }
+
+  // Of a client that writes each millisecond over one connection, without the client library.
+  const Gaps& gaps() const { return gaps_; }
+  // From `since` on, and how long one part took after the other.
+  std::string lastParts() const {
+    auto last = [](const std::vector<double>& all) { return all.empty() ? 0 : all.back(); };
+    char text[160];
+    std::snprintf(text, sizeof text,
+                  "elected after %.1f, caught up %.1f, first commit %.1f, first answer %.1f ms",
+                  last(gaps_.detected) + last(gaps_.elected), last(gaps_.caughtUp),
+                  last(gaps_.firstCommit), last(gaps_.firstAnswer));
+    return text;
   }
 
   uint64_t calls() const {
@@ -134,7 +151,9 @@ class HandOvers {
                           .wait(loop_.waitScope());
     auto api = connection->bootstrap<schema::Gate>().apiRequest().send().getApi();
     auto answer = api.stepDownRequest().send().wait(loop_.waitScope());
-    KJ_REQUIRE(!answer.getOutcome().isRefusal(), "the leader did not step down");
+    auto outcome = answer.getOutcome();
+    KJ_REQUIRE(!outcome.isRefusal(), "the leader did not step down",
+               outcome.getRefusal().getText());
   }
   void restart(size_t member) {
     auto pid = cluster_.processes().pid(member);
@@ -146,6 +165,7 @@ class HandOvers {
   FailoverCluster& cluster_;
   EventLoop& loop_;
   std::vector<kj::Own<LoadClient>> clients_;
+  Gaps gaps_;
 };
 
 int run(const Options& options) {
@@ -153,10 +173,13 @@ int run(const Options& options) {
   EventLoop loop;
   FailoverCluster cluster(loop, [&](size_t) { return zookeeper.addresses(); });
   HandOvers handOvers(cluster, loop);
+  cluster.wait(1_s * static_cast<int64_t>(options.count("warm")));
+  DiskProbe disk;
   std::vector<double> gaps;
   for (size_t i = 0; i < options.count("handovers"); i++) {
     gaps.push_back(handOvers.once(i % 2 == 0));
-    std::fprintf(stderr, "hand-over %zu: %.1f ms\n", i + 1, gaps.back());
+    std::fprintf(stderr, "hand-over %zu: %.1f ms; %s\n", i + 1, gaps.back(),
+                 handOvers.lastParts().c_str());
   }
   Report report("handover");
   report.budget("p99_ms", "<= 50").budget("failed_calls", "== 0");
@@ -164,8 +187,10 @@ int run(const Options& options) {
   report.figure("min_ms", percentile(gaps, 1e-9));
   report.figure("p50_ms", percentile(gaps, 0.5));
   report.figure("p99_ms", percentile(gaps, 0.99));
+  noteMedians(report, handOvers.gaps());
   report.figure("calls", static_cast<double>(handOvers.calls()));
   report.figure("failed_calls", static_cast<double>(handOvers.failed()));
+  disk.note(report);
   return report.print();
 }
 
@@ -174,7 +199,8 @@ int run(const Options& options) {
 
 int main(int argc, char** argv) {
   try {
-    return muster::bench::run(muster::bench::Options(argc, argv, {{"handovers", 200}}));
+    return muster::bench::run(
+        muster::bench::Options(argc, argv, {{"handovers", 200}, {"warm", 40}}));
   } catch (const kj::Exception& exception) {
     std::fprintf(stderr, "handover: %s\n", exception.getDescription().cStr());
     return 1;
