@@ -1,11 +1,8 @@
-#include "base/exception_refusal.h"
 #include "base/version.h"
 #include "coordinator/options.h"
 #include "coordinator/restore_command.h"
 #include "coordinator/serve.h"
-#include "protocol/error_text.h"
-
-#include <kj/exception.h>
+#include "protocol/daemon_main.h"
 
 #include <cstdio>
 #include <string>
@@ -16,29 +13,12 @@ namespace {
 using namespace muster;               // NOLINT(google-build-using-namespace): a main of its own
 using namespace muster::coordinator;  // NOLINT(google-build-using-namespace): as above
 
-constexpr int WRONG_USAGE = 2;
-constexpr int INVALID_FILE = 3;
-
-int complain(const Refusal& refusal, int exitCode, const std::string& fileName = "") {
-  std::fputs(toErrorText(refusal, {.fileName = fileName}).c_str(), stderr);
-  return exitCode;
-}
-
-// What to do next, for failures whose exception cannot say it.
-Refusal withNextStep(Refusal refusal) {
-  if (refusal.code == RefusalCode::PORT_IN_USE && refusal.fixes.empty()) {
-    refusal.fixes = {"ss -ltnp shows which program listens there; stop it, or give another address",
-                     "muster-coordinator --check-config shows whether the file is right"};
-  }
-  return refusal;
-}
-
 int withConfig(const Options& options) {
   auto table =
       loadConfig(coordinatorSchema(), options.configPath, ConfigPresence::REQUIRED, options.flags);
-  if (!table) return complain(table.refusal(), INVALID_FILE, options.configPath);
+  if (!table) return complain(table.refusal(), EXIT_INVALID_FILE, options.configPath);
   auto config = coordinatorConfig(*table);
-  if (!config) return complain(config.refusal(), INVALID_FILE, options.configPath);
+  if (!config) return complain(config.refusal(), EXIT_INVALID_FILE, options.configPath);
   if (options.action == Action::BOOTSTRAP) return bootstrapCluster(*config);
   if (options.action == Action::SERVE) return serve(*config);
   if (options.action == Action::RESTORE || options.action == Action::RESTORE_FROM_STORE) {
@@ -67,10 +47,6 @@ int act(const Options& options) {
 
 int main(int argc, char** argv) {
   auto options = parseOptions(std::vector<std::string>(argv + 1, argv + argc));
-  if (!options) return complain(options.refusal(), WRONG_USAGE);
-  int code = 0;
-  KJ_IF_MAYBE (exception, kj::runCatchingExceptions([&] { code = act(*options); })) {
-    return complain(withNextStep(refusalOf(*exception)), 1);
-  }
-  return code;
+  if (!options) return complain(options.refusal(), EXIT_WRONG_USAGE);
+  return runDaemon("muster-coordinator", [&] { return act(*options); });
 }

@@ -1,11 +1,8 @@
-#include "base/exception_refusal.h"
 #include "base/version.h"
 #include "gateway/config.h"
 #include "gateway/gateway.h"
 #include "gateway/options.h"
-#include "protocol/error_text.h"
-
-#include <kj/exception.h>
+#include "protocol/daemon_main.h"
 
 #include <cstdio>
 #include <string>
@@ -14,27 +11,18 @@
 namespace muster::gateway {
 namespace {
 
-constexpr int FAILED = 1;
-constexpr int WRONG_USAGE = 2;
-constexpr int INVALID_FILE = 3;
-
-int complain(const Refusal& refusal, int exitCode, const std::string& fileName = "") {
-  std::fputs(toErrorText(refusal, {.fileName = fileName}).c_str(), stderr);
-  return exitCode;
-}
-
 int withConfig(const Options& options) {
   const std::string& path = options.configPath;
   auto table = loadConfig(gatewaySchema(), path, ConfigPresence::REQUIRED, options.flags);
-  if (!table) return complain(table.refusal(), INVALID_FILE, path);
+  if (!table) return complain(table.refusal(), EXIT_INVALID_FILE, path);
   auto settings = gatewaySettings(*table);
-  if (!settings) return complain(settings.refusal(), INVALID_FILE, path);
+  if (!settings) return complain(settings.refusal(), EXIT_INVALID_FILE, path);
   if (options.action == Action::CHECK_CONFIG) {
     std::printf("%s: ok\n", path.c_str());
     return 0;
   }
   auto served = serve(*settings);
-  return served ? 0 : complain(served.refusal(), FAILED);
+  return served ? 0 : complain(served.refusal(), EXIT_FAILED);
 }
 
 int act(const Options& options) {
@@ -52,12 +40,8 @@ int act(const Options& options) {
 
 int run(const std::vector<std::string>& arguments) {
   auto options = parseOptions(arguments);
-  if (!options) return complain(options.refusal(), WRONG_USAGE);
-  int code = 0;
-  KJ_IF_MAYBE (why, kj::runCatchingExceptions([&] { code = act(*options); })) {
-    return complain(refusalOf(*why), FAILED);
-  }
-  return code;
+  if (!options) return complain(options.refusal(), EXIT_WRONG_USAGE);
+  return runDaemon("muster-gateway", [&] { return act(*options); });
 }
 
 }  // namespace

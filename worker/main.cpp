@@ -1,11 +1,8 @@
-#include "base/exception_refusal.h"
 #include "base/version.h"
-#include "protocol/error_text.h"
+#include "protocol/daemon_main.h"
 #include "worker/gpu/gpu_devices.h"
 #include "worker/options.h"
 #include "worker/serve.h"
-
-#include <kj/exception.h>
 
 #include <cstdio>
 #include <string>
@@ -15,26 +12,17 @@
 namespace muster::worker {
 namespace {
 
-constexpr int FAILED = 1;
-constexpr int WRONG_USAGE = 2;
-constexpr int INVALID_FILE = 3;
-
-int complain(const Refusal& refusal, int exitCode, const std::string& fileName = "") {
-  std::fputs(toErrorText(refusal, {.fileName = fileName}).c_str(), stderr);
-  return exitCode;
-}
-
-int outcome(const Result<Done>& done) { return done ? 0 : complain(done.refusal(), FAILED); }
+int outcome(const Result<Done>& done) { return done ? 0 : complain(done.refusal(), EXIT_FAILED); }
 
 int withConfig(const Options& options) {
   const std::string& path = options.configPath;
   auto table = loadConfig(workerSchema(), path, ConfigPresence::REQUIRED, options.flags);
-  if (!table) return complain(table.refusal(), INVALID_FILE, path);
+  if (!table) return complain(table.refusal(), EXIT_INVALID_FILE, path);
   auto config = workerConfig(*table);
-  if (!config) return complain(config.refusal(), INVALID_FILE, path);
+  if (!config) return complain(config.refusal(), EXIT_INVALID_FILE, path);
   if (options.action == Action::STOP_RANKS) return outcome(stopRanks(*config));
   auto driver = findDevices(config->node);
-  if (!driver) return complain(driver.refusal(), INVALID_FILE, path);
+  if (!driver) return complain(driver.refusal(), EXIT_INVALID_FILE, path);
   if (options.action == Action::CHECK_CONFIG) {
     std::printf("%s: ok\n", path.c_str());
     return 0;
@@ -57,12 +45,8 @@ int act(const Options& options) {
 
 int run(const std::vector<std::string>& arguments) {
   auto options = parseOptions(arguments);
-  if (!options) return complain(options.refusal(), WRONG_USAGE);
-  int code = 0;
-  KJ_IF_MAYBE (why, kj::runCatchingExceptions([&] { code = act(*options); })) {
-    return complain(refusalOf(*why), FAILED);
-  }
-  return code;
+  if (!options) return complain(options.refusal(), EXIT_WRONG_USAGE);
+  return runDaemon("muster-worker", [&] { return act(*options); });
 }
 
 }  // namespace
