@@ -42,7 +42,7 @@ Co<Result<Answer>> statusCo(ApiContext& context, ApiCall call) {
   bool newest = co_await proof.addBranch();
   std::vector<CoordinatorView> views(answers.begin(), answers.end());
   if (views.empty()) views.push_back(ownView(context));
-  Json object = statusObject(clusterFacts(context), views);
+  Json object = statusObject(clusterFacts(context), views, context.env().clock.wallNow());
   Answer answer{toText(object), context.coordinator.facts().committedIndex};
   answer.stale = !newest;
   answer.age = context.coordinator.age();

@@ -33,11 +33,17 @@ Checks examineCluster(Invocation& invocation, const std::string& node) {
   };
   auto session = Session::open(invocation);
   if (!session) return unreachable(session.refusal());
+  WallTime asked = invocation.clock.wallNow();
   auto status = (*session)->ask(adminStatusCall());
+  WallTime answered = invocation.clock.wallNow();
   if (!status) return unreachable(status.refusal());
   auto nodes = (*session)->ask(getCall("nodes", node, {.asks = Asks::LEADER_IF_ANY}));
   if (!nodes) return unreachable(nodes.refusal());
-  Checks checks = node.empty() ? checkCoordinators(printableJson(status->json)) : Checks{};
+  Json cluster = printableJson(status->json);
+  Checks checks = node.empty() ? checkCoordinators(cluster) : Checks{};
+  for (Check& check : checkClockBeside(cluster, asked, answered)) {
+    checks.push_back(std::move(check));
+  }
   Checks ofNodes = checkNodes(printableJson(nodes->json), VERSION);
   std::move(ofNodes.begin(), ofNodes.end(), std::back_inserter(checks));
   return checks;

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <map>
 
 namespace muster::cli {
@@ -68,7 +69,26 @@ Check checkNode(const Json& node) {
           "muster uncordon " + textAt(node, "/name") + ", once it is well"};
 }
 
+// As playbooks/preflight.yml wants it: certificates begin and end, and times in events are
+// compared.
+constexpr int64_t SKEW_MS_MOST = 2'000;
+
 }  // namespace
+
+Checks checkClockBeside(const Json& status, WallTime asked, WallTime answered) {
+  auto theirs = parseRfc3339(textAt(status, "/time"));
+  if (!theirs) return {};
+  // The answer was made at some time between the two; only what is outside is skew.
+  int64_t ahead = asked.unixMs - theirs->unixMs;
+  int64_t behind = theirs->unixMs - answered.unixMs;
+  int64_t skew = std::max(ahead, behind);
+  if (skew <= SKEW_MS_MOST) return {{Verdict::OK, "clock", "agrees with the coordinators'", ""}};
+  return {{Verdict::WARNING, "clock",
+           "is " + toText(Duration{skew * 1'000'000}) + (ahead > behind ? " ahead of" : " behind") +
+               " the coordinator's that answered; wanted is less than " +
+               toText(Duration{SKEW_MS_MOST * 1'000'000}),
+           "chronyc tracking, or timedatectl, on both machines"}};
+}
 
 Checks checkCoordinators(const Json& status) {
   Checks checks = {checkLeader(status)};

@@ -58,7 +58,8 @@ Json clusterObject(const ObjectView& view, const ClusterFacts& facts) {
           {"gpus", {{"total", gpus.total}, {"busy", gpus.busy}, {"free", gpus.free}}}};
 }
 
-Json statusObject(const ClusterFacts& facts, const std::vector<CoordinatorView>& coordinators) {
+Json statusObject(const ClusterFacts& facts, const std::vector<CoordinatorView>& coordinators,
+                  WallTime now) {
   Json rows = Json::array();
   uint64_t wrongGuesses = 0;  // of those that could be asked
   for (const auto& one : coordinators) {
@@ -71,6 +72,7 @@ Json statusObject(const ClusterFacts& facts, const std::vector<CoordinatorView>&
           {"epoch", facts.epoch.value},
           {"leader", {{"id", facts.leader.value}, {"address", facts.leaderAddress}}},
           {"schema_level", facts.schemaLevel},
+          {"time", toRfc3339(now)},
           {"coordinators", std::move(rows)},
           {"wrong_guesses", wrongGuesses}};
 }

@@ -38,6 +38,9 @@ std::string historyText(const HistoryId& history);  // "1-0123456789abcdef012345
 
 Json clusterObject(const ObjectView& view, const ClusterFacts& facts);
 
-Json statusObject(const ClusterFacts& facts, const std::vector<CoordinatorView>& coordinators);
+// `now`: by the wall clock of whoever answers, so that its reader sees by how much two clocks
+// differ.
+Json statusObject(const ClusterFacts& facts, const std::vector<CoordinatorView>& coordinators,
+                  WallTime now);
 
 }  // namespace muster::coordinator

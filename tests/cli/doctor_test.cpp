@@ -185,6 +185,29 @@ TEST(Doctor, seesAClockThatNobodyKeepsOrThatMayBeOff) {
   EXPECT_GE(readClock().errorMax.nanos, 0);
 }
 
+TEST(Doctor, comparesTheClockWithACoordinators) {
+  struct Case {
+    const char* name;
+    const char* time;
+    Verdict verdict;
+    const char* text;
+  };
+  constexpr WallTime ASKED{1'700'000'000'000};  // 22:13:20
+  constexpr WallTime ANSWERED{ASKED.unixMs + 500};
+  const Case CASES[] = {
+      {"equal", "2023-11-14T22:13:20.250Z", Verdict::OK, "agrees"},
+      {"a little behind", "2023-11-14T22:13:22.500Z", Verdict::OK, "agrees"},
+      {"behind", "2023-11-14T22:13:25.500Z", Verdict::WARNING, "is 5s behind the coordinator's"},
+      {"ahead", "2023-11-14T21:13:20.000Z", Verdict::WARNING, "is 1h ahead of the coordinator's"},
+  };
+  for (const Case& c : CASES) {
+    SCOPED_TRACE(c.name);
+    EXPECT_THAT(checkClockBeside({{"time", c.time}}, ASKED, ANSWERED),
+                ElementsAre(finding(c.verdict, c.text)));
+  }
+  EXPECT_THAT(checkClockBeside(healthy(), ASKED, ANSWERED), testing::IsEmpty());  // an older one
+}
+
 // A driver's tool of our own, which tells of this process.
 TEST(Doctor, seesStrangersOnTheGpus) {
   TemporaryFolder folder;

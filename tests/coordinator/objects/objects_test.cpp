@@ -186,7 +186,7 @@ TEST_F(Objects, clusterStatusAndModel) {
   golden("cluster", clusterObject(view(), facts));
   CoordinatorView here{{"co1"}, "serving", {12}, Guid{1, 2}, 3, 1, "10.0.0.1:7401", true, 2};
   CoordinatorView away{{"co2"}, "", {}, {}, 0, 2, "10.0.0.2:7401", false};
-  golden("status", statusObject(facts, {here, away}));
+  golden("status", statusObject(facts, {here, away}, {1'700'000'000'000}));
   ModelManifest manifest{"file:/models/m",
                          "d1",
                          "{\"architectures\":[\"Other\"]}",
