@@ -11,7 +11,8 @@ void LeaseBook::limitGrant(const NodeName& node, Duration suspectRemaining) {
 
 Duration LeaseBook::extend(const NodeName& node, Instant checkSent, Instant now) {
   Instant proven = checkSent + LEASE;
-  ends_[node] = std::max(end(node), proven);
+  Instant& known = ends_.try_emplace(node, takeover_ + TAKEOVER_GRANT).first->second;
+  known = std::max(known, proven);
   return std::max(proven - now, Duration{0});
 }
 

@@ -60,7 +60,8 @@ void ObservedKeeper::attached(const NodeName& node) {
   changed();
 }
 
-void ObservedKeeper::reported(const NodeName& node) {
+// That nothing has changed is news as well when it was a standby, before, whom the rest was told.
+void ObservedKeeper::reported(const NodeName& node, ReportNews said) {
   const Attachment* attachment = registry_.find(node);
   if (attachment == nullptr) return;
   auto taken = attachments_.find(node);
@@ -69,6 +70,7 @@ void ObservedKeeper::reported(const NodeName& node) {
     changed();
     return;
   }
+  if (said == ReportNews::NONE) return;
   auto& observed = observed_.nodes[node];
   auto ranks = byRef(attachment->ranks);
   auto obeyed = std::max(observed.obeyed, attachment->obeyed);

@@ -35,7 +35,7 @@ class ObservedKeeper final : public AttachmentListener {
   void noteObeyed(const NodeName& node, const OrderStamp& stamp);
 
   void attached(const NodeName& node) override;
-  void reported(const NodeName& node) override;
+  void reported(const NodeName& node, ReportNews news) override;
   void broken(const NodeName& node) override;
 
  private:

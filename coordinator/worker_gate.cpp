@@ -2,11 +2,15 @@
 
 #include "protocol/codec.h"
 #include "protocol/names.h"
+#include "protocol/report_change.h"
 
 #include <kj/debug.h>
 
 namespace muster::coordinator {
 namespace {
+
+// Of the answer to a heartbeat. Without a size kj takes 8 kB, and clears them.
+constexpr capnp::MessageSize ANSWER_SIZE{32, 0};
 
 // One attached connection. It lives as long as the connection, so its end is how a broken
 // connection is noticed.
@@ -21,20 +25,45 @@ class WorkerSession final : public Authorized<schema::WorkerSession> {
   KJ_DISALLOW_COPY(WorkerSession);
 
   kj::Promise<void> heartbeat(HeartbeatContext context) override {
-    NodeReport report = decode(context.getParams().getReport());
-    FencingToken obeyed = report.obeyed.token;
-    KJ_REQUIRE(parts_.registry.report(node_, id_, kj::mv(report)),
-               "another connection speaks for this node now", node_.value.c_str());
-    if (obeyed > parts_.authority.token()) parts_.authority.sawToken(obeyed, node_);
-    auto answer = context.getResults().initAnswer();
+    auto report = context.getParams().getReport();
+    take(report);
+    auto answer = context.getResults(ANSWER_SIZE).initAnswer();
+    bool leads = parts_.authority.leading();
     encode(parts_.authority.token(), answer.initToken());
-    answer.setLeading(parts_.authority.leading());
+    answer.setLeading(leads);
     answer.setLeaseRemainingMs(static_cast<uint32_t>(parts_.authority.extendLease(node_).millis()));
+    answer.setKept(kept_);
+    answer.setNextMs(static_cast<uint32_t>((leads ? HEARTBEAT : HEARTBEAT_TO_STANDBY).millis()));
     return kj::READY_NOW;
   }
 
  private:
+  // Remembers what the agent says. What is told against a report that we do not have is not taken:
+  // the agent hears so, and tells everything.
+  void take(schema::NodeReport::Reader report) {
+    auto& registry = parts_.registry;
+    bool isWhole = report.getBase() == 0;
+    bool isKnown = isWhole || report.getBase() == kept_;
+    kept_ = isKnown ? report.getSequence() : 0;
+    bool isOurs = false;
+    if (!isKnown) {
+      isOurs = registry.isAttached(node_, id_);
+    } else if (saysNothingNew(report)) {
+      isOurs = registry.confirm(node_, id_);
+    } else if (isWhole) {
+      isOurs = registry.report(node_, id_, decode(report));
+    } else {
+      isOurs = registry.change(node_, id_, decodeChange(report));
+    }
+    KJ_REQUIRE(isOurs, "another connection speaks for this node now", node_.value.c_str());
+    if (isKnown && report.hasObeyed()) sawToken(decode(report.getObeyed()).token);
+  }
+  void sawToken(const FencingToken& obeyed) {
+    if (obeyed > parts_.authority.token()) parts_.authority.sawToken(obeyed, node_);
+  }
+
   AttachmentId id_;
+  uint64_t kept_ = 0;  // sequence of the report that the registry has of this connection
   NodeName node_;
   WorkerGateParts parts_;
 };

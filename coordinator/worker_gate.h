@@ -32,7 +32,10 @@ struct WorkerGateParts {
   Logger logger;
 };
 
-constexpr Duration HEARTBEAT = 500_ms;
+// How often a worker is asked to be heard of. A standby learns by a push that it leads, and asks
+// then; until that day it only wants to know that the connection lives.
+constexpr Duration HEARTBEAT = 1_s;
+constexpr Duration HEARTBEAT_TO_STANDBY = 4_s;
 
 // The capability for one worker's connection; `parts` are borrowed and outlive it.
 schema::WorkerGate::Client makeWorkerGate(const RpcPeer& peer, WorkerGateParts parts);

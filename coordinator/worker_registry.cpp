@@ -24,15 +24,45 @@ WorkerRegistry::Attached WorkerRegistry::attach(WorkerHello hello, schema::Agent
 }
 
 bool WorkerRegistry::report(const NodeName& node, AttachmentId id, NodeReport report) {
-  auto found = attachments_.find(node);
-  if (found == attachments_.end() || found->second.id != id) return false;
-  Attachment& attachment = found->second;
-  setUnhealthy(attachment.hello.node, report.unhealthy);
-  attachment.ranks = std::move(report.ranks);
-  attachment.obeyed = report.obeyed;
-  attachment.heardAt = clock_.steadyNow();
-  if (listener_ != nullptr) listener_->reported(node);
+  Attachment* known = attachment(node, id);
+  if (known == nullptr) return false;
+  setUnhealthy(known->hello.node, report.unhealthy);
+  known->ranks = std::move(report.ranks);
+  known->obeyed = report.obeyed;
+  heard(*known, node, ReportNews::SOME);
   return true;
+}
+
+bool WorkerRegistry::change(const NodeName& node, AttachmentId id, ReportChange change) {
+  Attachment* known = attachment(node, id);
+  if (known == nullptr) return false;
+  if (change.unhealthy) setUnhealthy(known->hello.node, *change.unhealthy);
+  if (change.obeyed) known->obeyed = *change.obeyed;
+  takeRanks(known->ranks, std::move(change));
+  heard(*known, node, ReportNews::SOME);
+  return true;
+}
+
+bool WorkerRegistry::confirm(const NodeName& node, AttachmentId id) {
+  Attachment* known = attachment(node, id);
+  if (known == nullptr) return false;
+  heard(*known, node, ReportNews::NONE);
+  return true;
+}
+
+bool WorkerRegistry::isAttached(const NodeName& node, AttachmentId id) const {
+  const Attachment* found = find(node);
+  return found != nullptr && found->id == id;
+}
+
+Attachment* WorkerRegistry::attachment(const NodeName& node, AttachmentId id) {
+  auto found = attachments_.find(node);
+  return found == attachments_.end() || found->second.id != id ? nullptr : &found->second;
+}
+
+void WorkerRegistry::heard(Attachment& attachment, const NodeName& node, ReportNews news) {
+  attachment.heardAt = clock_.steadyNow();
+  if (listener_ != nullptr) listener_->reported(node, news);
 }
 
 void WorkerRegistry::detach(const NodeName& node, AttachmentId id) {

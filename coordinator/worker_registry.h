@@ -6,6 +6,7 @@
 #include "base/ids.h"
 #include "base/rpc.h"
 #include "protocol/order.h"
+#include "protocol/report_change.h"
 #include "protocol/worker.capnp.h"
 
 #include <kj/async.h>
@@ -29,12 +30,15 @@ struct Attachment {
   SteadyTime heardAt;
 };
 
+// Whether a heartbeat said anything that the attachment did not say before.
+enum class ReportNews { NONE, SOME };
+
 // Hears what happens to attachments. All methods are called after the registry has changed.
 class AttachmentListener {
  public:
   virtual ~AttachmentListener() noexcept(false) = default;
   virtual void attached(const NodeName& node) = 0;
-  virtual void reported(const NodeName& node) = 0;
+  virtual void reported(const NodeName& node, ReportNews news) = 0;
   virtual void broken(const NodeName& node) = 0;
 };
 
@@ -47,8 +51,12 @@ class WorkerRegistry {
     std::optional<RpcConnectionId> replaced;  // the caller closes it before it answers
   };
   Attached attach(WorkerHello hello, schema::Agent::Client agent, RpcConnectionId connection);
-  // False when this attachment is not (or no longer) the node's.
+  // A heartbeat that tells everything, one that tells what has changed since the attachment's last,
+  // and one that nothing has. False when this attachment is not (or no longer) the node's.
   bool report(const NodeName& node, AttachmentId id, NodeReport report);
+  bool change(const NodeName& node, AttachmentId id, ReportChange change);
+  bool confirm(const NodeName& node, AttachmentId id);
+  bool isAttached(const NodeName& node, AttachmentId id) const;
   // The connection is gone; no effect when another attachment has replaced this one.
   void detach(const NodeName& node, AttachmentId id);
 
@@ -60,6 +68,9 @@ class WorkerRegistry {
   void unsubscribe() { listener_ = nullptr; }
 
  private:
+  Attachment* attachment(const NodeName& node, AttachmentId id);
+  void heard(Attachment& attachment, const NodeName& node, ReportNews news);
+
   const Clock& clock_;
   std::map<NodeName, Attachment> attachments_;
   AttachmentId nextId_{1};

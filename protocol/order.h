@@ -105,6 +105,8 @@ struct HeartbeatAnswer {
   FencingToken token;
   bool leading = false;
   Duration leaseRemaining;  // 0: no lease from this coordinator
+  uint64_t kept = 0;        // sequence of the report that it keeps as a base of changes; 0: none
+  Duration next = {};       // when it wants to hear again; 0: as told when attaching
   bool operator==(const HeartbeatAnswer&) const = default;
 };
 

@@ -44,10 +44,14 @@ interface WorkerSession {
 }
 
 struct NodeReport {
+  # Whole when `base` is 0. Otherwise it tells only what differs from the report of that sequence, which the
+  # coordinator has said that it keeps (HeartbeatAnswer.kept); a pointer that is null is as it was there.
   sequence @0 :UInt64;
-  ranks @1 :List(RankReport);       # all ranks
+  ranks @1 :List(RankReport);       # all ranks; with a base, those that are new or changed
   obeyed @2 :OrderStamp;            # newest order stored and being carried out
   unhealthy @3 :List(UnhealthyDevice);  # all that must not be used now; by index
+  base @4 :UInt64;
+  goneRanks @5 :List(Types.RankRef);    # those of the base that are no more
 }
 
 struct UnhealthyDevice {
@@ -59,6 +63,8 @@ struct HeartbeatAnswer {
   token @0 :Types.FencingToken;
   leading @1 :Bool;
   leaseRemainingMs @2 :UInt32;      # 0: no lease from this coordinator
+  kept @3 :UInt64;                  # the report against which the next may be told, on this connection; 0: none
+  nextMs @4 :UInt32;                # when it wants to hear again if nothing happens; 0: as told when attaching
 }
 
 struct RankReport {

@@ -2,11 +2,13 @@
 
 #include "base/kj_time.h"
 #include "protocol/codec.h"
+#include "protocol/report_change.h"
 #include "protocol/stage.h"
 
 #include <kj/debug.h>
 
 #include <algorithm>
+#include <optional>
 
 namespace muster::worker {
 namespace {
@@ -42,7 +44,25 @@ AttachAccepted decodeAccepted(schema::AttachAnswer::Accepted::Reader in) {
 HeartbeatAnswer decodeAnswer(schema::HeartbeatAnswer::Reader in) {
   return {.token = decode(in.getToken()),
           .leading = in.getLeading(),
-          .leaseRemaining = Duration{int64_t{in.getLeaseRemainingMs()} * 1'000'000}};
+          .leaseRemaining = Duration{int64_t{in.getLeaseRemainingMs()} * 1'000'000},
+          .kept = in.getKept(),
+          .next = Duration{int64_t{in.getNextMs()} * 1'000'000}};
+}
+
+// Most beats of a coordinator that keeps our report say nothing; without a size kj takes 8 kB, and
+// clears them.
+kj::Maybe<capnp::MessageSize> sizeOf(const std::optional<NodeReport>& kept) {
+  if (kept) return capnp::MessageSize{32, 0};
+  return nullptr;
+}
+
+void tell(const NodeReport& report, const std::optional<NodeReport>& kept,
+          schema::NodeReport::Builder out) {
+  if (kept) {
+    encode(changeBetween(*kept, report), out);
+  } else {
+    encode(report, out);
+  }
 }
 
 }  // namespace
@@ -86,10 +106,9 @@ Co<void> CoordinatorLink::serve() {
   attached(accepted);
   // A coordinator that tells no news is heard of by its heartbeats.
   auto listening = listen(gate, accepted).asPromise().eagerlyEvaluate([](kj::Exception&&) {});
-  Duration interval = std::clamp(accepted.heartbeat, policy_.heartbeatMin, policy_.heartbeatMax);
   auto broken = connection->onDisconnect().then(
       [] { kj::throwFatalException(KJ_EXCEPTION(DISCONNECTED, "the coordinator hung up")); });
-  co_await beat(session, interval).asPromise().exclusiveJoin(kj::mv(broken));
+  co_await beat(session, accepted.heartbeat).asPromise().exclusiveJoin(kj::mv(broken));
 }
 
 Co<AttachAccepted> CoordinatorLink::attach(schema::Gate::Client gate,
@@ -138,37 +157,48 @@ Co<void> CoordinatorLink::listen(schema::Gate::Client gate, AttachAccepted accep
 }
 
 Co<void> CoordinatorLink::beat(schema::WorkerSession::Client session, Duration interval) {
+  std::optional<NodeReport> kept;  // by the coordinator: the next beat tells what has changed
   for (;;) {
     uint64_t changes = owner_.changes().count();
     uint64_t news = leads_.count();
     SteadyTime sentAt = environment_.clock.steadyNow();
-    auto request = session.heartbeatRequest();
-    encode(owner_.report(), request.initReport());
+    NodeReport report = owner_.report();
+    auto request = session.heartbeatRequest(sizeOf(kept));
+    tell(report, kept, request.initReport());
     auto sent = withoutPipeline(request.send());
     auto response = co_await withDeadline(environment_.timer, policy_.heartbeatDeadline,
                                           "a heartbeat to " + status_.address, kj::mv(sent));
     HeartbeatAnswer answer = decodeAnswer(response.getAnswer());
-    auto seen = owner_.sawToken(answer.token, status_.coordinator);
-    if (!seen) fail(seen.refusal());
-    bool leading = owner_.answered(sentAt, answer);
-    if (leading && !status_.leading) {
-      environment_.logger.info("this coordinator leads", {{"coordinator", status_.coordinator},
-                                                          {"epoch", answer.token.epoch}});
-    }
-    status_.leading = leading;
-    if (leads_.count() == news) co_await nextBeat(changes, interval);
+    bool isKept = answer.kept != 0 && answer.kept == report.sequence;
+    kept = isKept ? std::optional(std::move(report)) : std::nullopt;
+    take(answer, sentAt);
+    Duration next = answer.next.nanos == 0 ? interval : answer.next;
+    if (leads_.count() == news) co_await nextBeat(changes, next);
   }
 }
 
-// After the interval, or soon after a change.
+void CoordinatorLink::take(const HeartbeatAnswer& answer, SteadyTime sentAt) {
+  auto seen = owner_.sawToken(answer.token, status_.coordinator);
+  if (!seen) fail(seen.refusal());
+  bool leading = owner_.answered(sentAt, answer);
+  if (leading && !status_.leading) {
+    environment_.logger.info("this coordinator leads",
+                             {{"coordinator", status_.coordinator}, {"epoch", answer.token.epoch}});
+  }
+  status_.leading = leading;
+}
+
+// After the interval, or at once when this coordinator begins to lead. A leader hears soon of a
+// change; to another coordinator it would mean nothing.
 kj::Promise<void> CoordinatorLink::nextBeat(uint64_t changesToldOf, Duration interval) {
+  Duration wait = std::clamp(interval, policy_.heartbeatMin, policy_.heartbeatMax);
+  auto due = environment_.timer.afterDelay(toKj(wait)).exclusiveJoin(leads_.next());
+  if (!status_.leading) return due;
   auto changed = owner_.changes().count() != changesToldOf ? kj::Promise<void>(kj::READY_NOW)
                                                            : owner_.changes().next();
   auto soon =
       changed.then([this] { return environment_.timer.afterDelay(toKj(policy_.changeGap)); });
-  return environment_.timer.afterDelay(toKj(interval))
-      .exclusiveJoin(kj::mv(soon))
-      .exclusiveJoin(leads_.next());
+  return due.exclusiveJoin(kj::mv(soon));
 }
 
 // Says why the connection ended, once per reason, and how long to wait before the next one.

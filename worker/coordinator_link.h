@@ -85,6 +85,7 @@ class CoordinatorLink {
   Co<AttachAccepted> attach(schema::Gate::Client gate, schema::WorkerSession::Client* session);
   Co<void> listen(schema::Gate::Client gate, AttachAccepted accepted);
   Co<void> beat(schema::WorkerSession::Client session, Duration interval);
+  void take(const HeartbeatAnswer& answer, SteadyTime sentAt);
   kj::Promise<void> nextBeat(uint64_t changesToldOf, Duration interval);
   void attached(const AttachAccepted& accepted);
   Duration ended(const kj::Exception& why);

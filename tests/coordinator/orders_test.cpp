@@ -203,6 +203,33 @@ TEST_F(OrdersTest, aConnectionFromBeforeCountsFromItsNextHeartbeat) {
   EXPECT_FALSE(observed().brokenSince);
 }
 
+// What it told while we were a standby is what it would tell now: the heartbeat says so.
+TEST_F(OrdersTest, aHeartbeatWithoutNewsBringsANewLeaderWhatAStandbyWasTold) {
+  attach();
+  NodeReport report;
+  report.ranks = {RankReport{.ref = {{1}, {0}, {1}, {0}}, .phase = ReplicaPhase::READY}};
+  ASSERT_TRUE(registry.report(NODE, attachment, report));
+  beginLeading();
+  ASSERT_TRUE(registry.confirm(NODE, attachment));
+  EXPECT_TRUE(observed().attached);
+  EXPECT_EQ(observed().ranks.size(), 1u);
+}
+
+TEST_F(OrdersTest, onlyAHeartbeatWithNewsIsLookedInto) {
+  beginLeading();
+  attach();
+  size_t looks = 0;
+  keeper->onChanged([&] { ++looks; });
+  ReportChange change{.sequence = 2, .base = 1};
+  change.ranks = {RankReport{.ref = {{1}, {0}, {1}, {0}}, .phase = ReplicaPhase::LOADING}};
+  ASSERT_TRUE(registry.change(NODE, attachment, change));
+  EXPECT_EQ(looks, 1u);
+  ASSERT_TRUE(registry.confirm(NODE, attachment));
+  EXPECT_EQ(looks, 1u);
+  EXPECT_EQ(observed().ranks.size(), 1u);
+  EXPECT_EQ(registry.find(NODE)->heardAt, time.steadyNow());
+}
+
 TEST_F(OrdersTest, aBrokenConnectionIsSeenAtOnceAndForgottenWhenItIsBack) {
   beginLeading();
   attach();

@@ -8,6 +8,7 @@
 #include "coordinator/gate.h"
 #include "coordinator/worker_calls.h"
 #include "protocol/codec.h"
+#include "protocol/report_change.h"
 #include "tests/base/temporary_folder.h"
 
 #include <gtest/gtest.h>
@@ -69,7 +70,9 @@ WorkerHello helloOf(const std::string& node) {
 class Ears final : public AttachmentListener {
  public:
   void attached(const NodeName& node) override { heard("attached " + node.value); }
-  void reported(const NodeName& node) override { heard("reported " + node.value); }
+  void reported(const NodeName& node, ReportNews news) override {
+    heard((news == ReportNews::NONE ? "confirmed " : "reported ") + node.value);
+  }
   void broken(const NodeName& node) override { heard("broken " + node.value); }
   // Resolves when `what` has been heard.
   kj::Promise<void> hears(std::string what) {
@@ -141,12 +144,17 @@ class WorkerGateTest : public testing::Test {
     return answer.getAnswer().isRefusal() ? decode(answer.getAnswer().getRefusal()).code
                                           : RefusalCode{};
   }
-  HeartbeatAnswer heartbeat(schema::WorkerSession::Client session, const NodeReport& report = {}) {
+  template <class Report = NodeReport>
+  HeartbeatAnswer heartbeat(schema::WorkerSession::Client session, const Report& report = {}) {
     auto request = session.heartbeatRequest();
     encode(report, request.initReport());
     auto response = within(request.send().then([](auto&& response) { return kj::mv(response); }));
     auto answer = response.getAnswer();
-    return {decode(answer.getToken()), answer.getLeading(), 1_ms * answer.getLeaseRemainingMs()};
+    return {.token = decode(answer.getToken()),
+            .leading = answer.getLeading(),
+            .leaseRemaining = 1_ms * answer.getLeaseRemainingMs(),
+            .kept = answer.getKept(),
+            .next = 1_ms * answer.getNextMs()};
   }
 
   TemporaryFolder folder;
@@ -194,6 +202,62 @@ TEST_F(WorkerGateTest, aHeartbeatSaysWhichDevicesAreUnhealthy) {
   EXPECT_EQ(unhealthyOf(registry.find({"gpu01"})->hello.node), report.unhealthy);
   heartbeat(answer.getSession(), {});
   EXPECT_TRUE(unhealthyOf(registry.find({"gpu01"})->hello.node).empty());
+}
+
+TEST_F(WorkerGateTest, takesWhatHasChangedAgainstTheReportItKeeps) {
+  Caller worker = call({Role::WORKER, "gpu01"});
+  auto answer = attach(worker, helloOf("gpu01"));
+  auto session = answer.getSession();
+  RankReport first{.ref = {{1}, {0}, {1}, {0}}, .phase = ReplicaPhase::LOADING};
+  RankReport second{.ref = {{1}, {0}, {1}, {1}}, .phase = ReplicaPhase::LOADING};
+  OrderStamp obeyed{{HISTORY, {3}}, {9}};
+  NodeReport whole{5, {first, second}, obeyed, {{{0}, "XID 79"}}};
+  EXPECT_EQ(heartbeat(session, whole).kept, 5u);
+
+  second.phase = ReplicaPhase::READY;
+  ReportChange change{.sequence = 6, .base = 5, .ranks = {second}, .gone = {first.ref}};
+  EXPECT_EQ(heartbeat(session, change).kept, 6u);
+  const Attachment* known = registry.find({"gpu01"});
+  EXPECT_EQ(known->ranks, (std::vector<RankReport>{second}));
+  EXPECT_EQ(known->obeyed, obeyed);
+  EXPECT_EQ(unhealthyOf(known->hello.node), whole.unhealthy);
+
+  EXPECT_FALSE(ears.all.contains("confirmed gpu01"));
+  auto beat = heartbeat(session, ReportChange{.sequence = 7, .base = 6});
+  EXPECT_EQ(beat.kept, 7u);
+  EXPECT_EQ(beat.leaseRemaining, 5_s);
+  EXPECT_TRUE(ears.all.contains("confirmed gpu01"));
+  EXPECT_EQ(registry.find({"gpu01"})->ranks, (std::vector<RankReport>{second}));
+}
+
+TEST_F(WorkerGateTest, asksForTheWholeReportWhenItDoesNotKeepTheBase) {
+  Caller worker = call({Role::WORKER, "gpu01"});
+  auto answer = attach(worker, helloOf("gpu01"));
+  auto session = answer.getSession();
+  RankReport rank{.ref = {{1}, {0}, {1}, {0}}, .phase = ReplicaPhase::READY};
+  auto beat = heartbeat(session, ReportChange{.sequence = 6, .base = 5, .ranks = {rank}});
+  EXPECT_EQ(beat.kept, 0u);
+  EXPECT_EQ(beat.leaseRemaining, 5_s) << "it is alive, whatever it says";
+  EXPECT_TRUE(registry.find({"gpu01"})->ranks.empty()) << "half a truth is not taken";
+  EXPECT_EQ(heartbeat(session, NodeReport{.sequence = 7, .ranks = {rank}}).kept, 7u);
+  EXPECT_EQ(registry.find({"gpu01"})->ranks, (std::vector<RankReport>{rank}));
+}
+
+TEST_F(WorkerGateTest, aReportThatChangesNothingOfAnotherConnectionIsNotTaken) {
+  Caller first = call({Role::WORKER, "gpu01"});
+  auto session = attach(first, helloOf("gpu01")).getSession();
+  ASSERT_EQ(heartbeat(session, NodeReport{.sequence = 5}).kept, 5u);
+  Caller second = call({Role::WORKER, "gpu01"});
+  auto now = attach(second, helloOf("gpu01")).getSession();
+  EXPECT_EQ(heartbeat(now, ReportChange{.sequence = 6, .base = 5}).kept, 0u);
+}
+
+TEST_F(WorkerGateTest, aStandbyWantsToHearLessOften) {
+  Caller worker = call({Role::WORKER, "gpu01"});
+  auto session = attach(worker, helloOf("gpu01")).getSession();
+  EXPECT_EQ(heartbeat(session).next, HEARTBEAT);
+  authority.isLeading = false;
+  EXPECT_EQ(heartbeat(session).next, HEARTBEAT_TO_STANDBY);
 }
 
 TEST_F(WorkerGateTest, aStandbyKeepsTheCapabilityAndGivesNoLease) {

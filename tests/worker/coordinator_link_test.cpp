@@ -3,6 +3,8 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
+
 namespace muster::worker::coordinator_link_test {
 namespace {
 
@@ -37,6 +39,70 @@ TEST_F(CoordinatorLinkTest, aChangeIsToldAtOnce) {
   until([&] { return leader->reports.size() == 2; });
   EXPECT_LT((clock_.steadyNow() - before).nanos, (4_s).nanos) << "it waited for the interval";
   EXPECT_EQ(leader->reports[1].ranks, ranks_.said);
+}
+
+TEST_F(CoordinatorLinkTest, tellsOnlyWhatHasChangedToACoordinatorThatKeepsTheRest) {
+  auto leader = coordinator("co1");
+  leader->answers.keeps = true;
+  ranks_.said = {reportOf(0, ReplicaPhase::READY), reportOf(1, ReplicaPhase::LOADING)};
+  auto agent = start({leader->address()});
+  until([&] { return leader->changes.size() >= 2; });
+  ASSERT_EQ(leader->reports.size(), 1u);
+  uint64_t first = leader->reports[0].sequence;
+  EXPECT_EQ(leader->changes[0], (ReportChange{.sequence = first + 1, .base = first}));
+
+  auto ready = reportOf(1, ReplicaPhase::READY);
+  ranks_.say({ranks_.said[0], ready});
+  auto tells = [&](const ReportChange& change) { return !change.ranks.empty(); };
+  until([&] { return std::ranges::any_of(leader->changes, tells); });
+  auto told = std::ranges::find_if(leader->changes, tells);
+  EXPECT_EQ(told->ranks, (std::vector<RankReport>{ready}));
+  until([&] { return leader->changes.back().sequence > told->sequence; });
+  EXPECT_TRUE(leader->changes.back().ranks.empty()) << "once is enough";
+}
+
+TEST_F(CoordinatorLinkTest, tellsEverythingWhenTheCoordinatorKeepsNothingAnyMore) {
+  auto leader = coordinator("co1");
+  leader->answers.keeps = true;
+  ranks_.said = {reportOf(0, ReplicaPhase::READY)};
+  auto agent = start({leader->address()});
+  until([&] { return !leader->changes.empty(); });
+  leader->answers.keeps = false;  // as one does that has met a base it does not know
+  until([&] { return leader->reports.size() >= 3; });
+  EXPECT_EQ(leader->reports.back().ranks, ranks_.said);
+}
+
+TEST_F(CoordinatorLinkTest, tellsEverythingOverANewConnection) {
+  auto leader = coordinator("co1");
+  leader->answers.keeps = true;
+  ranks_.said = {reportOf(0, ReplicaPhase::READY)};
+  auto agent = start({leader->address()});
+  until([&] { return !leader->changes.empty(); });
+  ASSERT_EQ(leader->reports.size(), 1u);
+  leader->stop();
+  within(leader->start());
+  until([&] { return leader->reports.size() == 2; });
+  EXPECT_EQ(leader->reports.back().ranks, ranks_.said);
+}
+
+TEST_F(CoordinatorLinkTest, beatsAsOftenAsTheLastAnswerAsks) {
+  auto leader = coordinator("co1");
+  auto standby = coordinator("co2");
+  standby->answers.leading = false;
+  standby->answers.next = 5_s;
+  auto agent = start({leader->address(), standby->address()});
+  until([&] { return standby->reports.size() == 1; });
+  size_t before = leader->reports.size();
+  ranks_.say({reportOf(0, ReplicaPhase::LOADING)});
+  until([&] { return leader->reports.size() >= before + 5; });
+  EXPECT_EQ(standby->reports.size(), 1u) << "a change means nothing to a standby";
+  leader->stop();
+  standby->answers.next = 10_ms;
+  standby->answers.leading = true;
+  standby->answers.token = tokenOf(7);
+  standby->tellNews();
+  until([&] { return standby->reports.size() >= 4; });
+  EXPECT_EQ(standby->reports.back().ranks, ranks_.said);
 }
 
 TEST_F(CoordinatorLinkTest, aNewLeaderThatTellsIsBeatenToAtOnce) {

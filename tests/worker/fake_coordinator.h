@@ -6,6 +6,7 @@
 #include "base/transport.h"
 #include "protocol/codec.h"
 #include "protocol/coordinator.capnp.h"
+#include "protocol/report_change.h"
 #include "tests/worker/orders.h"
 
 #include <kj/timer.h>
@@ -26,6 +27,8 @@ class FakeCoordinator {
     Duration heartbeat = 50_ms;
     std::optional<Refusal> refusal;  // of the next hello
     bool silent = false;             // heartbeats are never answered
+    bool keeps = false;              // takes changes; a coordinator of an earlier build does not
+    Duration next = 0_s;             // 0: as told when attaching
   };
 
   FakeCoordinator(kj::Timer& timer, kj::Own<Transport> transport)
@@ -73,7 +76,8 @@ class FakeCoordinator {
   Answers answers;
   std::vector<RpcPeer> peers;
   std::vector<WorkerHello> hellos;
-  std::vector<NodeReport> reports;
+  std::vector<NodeReport> reports;    // whole ones
+  std::vector<ReportChange> changes;  // the others
   std::vector<schema::Agent::Client> agents;
 
  private:
@@ -81,13 +85,20 @@ class FakeCoordinator {
    public:
     explicit Session(FakeCoordinator& owner) : owner_(owner) {}
     kj::Promise<void> heartbeat(HeartbeatContext context) override {
-      owner_.reports.push_back(decode(context.getParams().getReport()));
+      auto report = context.getParams().getReport();
+      if (report.getBase() == 0) {
+        owner_.reports.push_back(decode(report));
+      } else {
+        owner_.changes.push_back(decodeChange(report));
+      }
       context.allowCancellation();
       if (owner_.answers.silent) return kj::NEVER_DONE;
       auto answer = context.getResults().initAnswer();
       encode(owner_.answers.token, answer.initToken());
       answer.setLeading(owner_.answers.leading);
       answer.setLeaseRemainingMs(static_cast<uint32_t>(owner_.answers.lease.millis()));
+      if (owner_.answers.keeps) answer.setKept(report.getSequence());
+      answer.setNextMs(static_cast<uint32_t>(owner_.answers.next.millis()));
       return kj::READY_NOW;
     }
 
