@@ -21,7 +21,8 @@ void Reconciler::poke() {
 Co<void> Reconciler::runCo() {
   for (;;) {
     co_await nextReason();
-    co_await parts_.timer.afterDelay(toKj(RECONCILE_PAUSE));
+    // A look at many nodes takes long: what calls need of the loop, they have between two looks.
+    co_await parts_.timer.afterDelay(toKj(std::max(RECONCILE_PAUSE, lookTook_)));
     uint64_t rejected = parts_.facts.rejectedCommands;
     once();
     // A bug: without a pause it would fill the log.
@@ -46,7 +47,8 @@ void Reconciler::once() {
   SteadyTime began = parts_.clock.steadyNow();
   Effects effects = reconcile(parts_.driver.state(), parts_.keeper.observed(),
                               parts_.clusterClock.now(), parts_.random);
-  measure(effects, parts_.clock.steadyNow() - began);
+  lookTook_ = parts_.clock.steadyNow() - began;
+  measure(effects);
   wakeAt_ = effects.wakeAt;
   propose(effects.proposals);
   for (NodeOrder& order : effects.orders) parts_.sender.send(kj::mv(order));
@@ -63,15 +65,15 @@ void Reconciler::propose(const std::vector<CommandBody>& proposals) {
   }
 }
 
-void Reconciler::measure(const Effects& effects, Duration took) {
-  parts_.facts.reconcileDuration.add(took);
+void Reconciler::measure(const Effects& effects) {
+  parts_.facts.reconcileDuration.add(lookTook_);
   bool planned = false;
   for (const CommandBody& body : effects.proposals) {
     const auto* waiting = std::get_if<ReplicaWaiting>(&body);
     if (waiting != nullptr) parts_.facts.placementFailures[waiting->reason]++;
     planned |= waiting != nullptr || std::holds_alternative<ReplicaPlaced>(body);
   }
-  if (planned) parts_.facts.placementDuration.add(took);
+  if (planned) parts_.facts.placementDuration.add(lookTook_);
 }
 
 }  // namespace muster::coordinator

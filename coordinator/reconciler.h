@@ -12,8 +12,9 @@
 
 namespace muster::coordinator {
 
-constexpr Duration RECONCILE_PAUSE = 2_ms;  // what happens meanwhile is looked at together
-constexpr Duration RECONCILE_EVERY = 1_s;   // a second look though nothing seems to have changed
+// What happens meanwhile is looked at together. No shorter than the look before took.
+constexpr Duration RECONCILE_PAUSE = 2_ms;
+constexpr Duration RECONCILE_EVERY = 1_s;  // a second look though nothing seems to have changed
 
 class Reconciler {
  public:
@@ -41,11 +42,12 @@ class Reconciler {
   Co<void> runCo();
   void once();
   void propose(const std::vector<CommandBody>& proposals);
-  void measure(const Effects& effects, Duration took);
+  void measure(const Effects& effects);
   kj::Promise<void> nextReason();
 
   Parts parts_;
   bool poked_ = true;
+  Duration lookTook_;
   kj::Maybe<kj::Own<kj::PromiseFulfiller<void>>> waiting_;
   std::optional<Instant> wakeAt_;
 };

@@ -30,6 +30,15 @@ struct VirtualTime final : Clock {
   }
 };
 
+// Every look at it takes a while.
+struct SlowClock final : Clock {
+  Duration each;
+  mutable SteadyTime now;
+  explicit SlowClock(Duration each) : each(each) {}
+  SteadyTime steadyNow() const override { return now = now + each; }
+  WallTime wallNow() const override { return {}; }
+};
+
 enum class Mood { OBEYS, SILENT, FAILS, KNOWS_A_HIGHER_TOKEN };
 
 struct FakeAgent final : schema::Agent::Server {
@@ -272,6 +281,28 @@ TEST_F(OrdersTest, reconcileRegistersANodeThatAttaches) {
   settle();
   EXPECT_EQ(leadership.inFlight(), 0u);  // and not again
   EXPECT_GE(facts.reconcileDuration.count, 2u);
+}
+
+TEST_F(OrdersTest, aLongLookIsFollowedByAsLongAPause) {
+  SlowClock slow(50_ms);
+  SeededRandom random(1);
+  beginLeading();
+  Reconciler reconciler({time.timer, slow, clusterClock, random, *driver, *keeper, *sender, facts,
+                         logger, "coordinator/co1"});
+  auto running = reconciler.run().eagerlyEvaluate(
+      [](kj::Exception&& e) { ADD_FAILURE() << e.getDescription().cStr(); });
+  settle();
+  time.advance(RECONCILE_PAUSE);
+  settle();
+  ASSERT_EQ(facts.reconcileDuration.count, 1u);
+  reconciler.poke();
+  settle();
+  time.advance(49_ms);
+  settle();
+  EXPECT_EQ(facts.reconcileDuration.count, 1u) << "calls have the loop now";
+  time.advance(1_ms);
+  settle();
+  EXPECT_EQ(facts.reconcileDuration.count, 2u);
 }
 
 }  // namespace
