@@ -105,8 +105,9 @@ Checks checkNodes(const Json& nodes, const std::string& version) {
     checks.push_back(checkNode(node));
     std::string theirs = textAt(node, "/version");
     if (theirs.empty() || theirs == version) continue;
-    checks.push_back({Verdict::WARNING, "node " + textAt(node, "/name"),
-                      "runs " + theirs + ", this command is " + version,
+    std::string text = "runs ";
+    text.append(theirs).append(", this command is ").append(version);
+    checks.push_back({Verdict::WARNING, "node " + textAt(node, "/name"), text,
                       "ansible-playbook playbooks/upgrade.yml"});
   }
   return checks;

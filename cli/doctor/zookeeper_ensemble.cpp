@@ -79,7 +79,7 @@ Checks checkNamed(const Servers& servers, const ZookeeperWanted& wanted) {
 std::string valuesText(const std::map<std::string, std::string>& addressOf) {
   std::string text;
   for (const auto& [value, address] : addressOf) {
-    text += (text.empty() ? "" : ", ") + value + " (" + address + ")";
+    text.append(text.empty() ? "" : ", ").append(value).append(" (").append(address).append(")");
   }
   return text;
 }
