@@ -81,9 +81,10 @@ Loss lossOf(const Look& look, const PlacedGeneration& generation) {
     }
     loss.ranks.insert(rank);
   };
-  auto failed = phaseOfRanks(generation);
   for (uint32_t i = 0; i < generation.ranks.size(); ++i) {
-    if (hasEnded(generation.ranks[i])) note({i}, failed.reason, failed.message);
+    if (!hasEnded(generation.ranks[i])) continue;
+    auto failed = phaseOfRanks(generation);
+    note({i}, failed.reason, failed.message);
   }
   for (const auto& rank : generation.placement.ranks) {
     auto lost = look.givenUp.find(rank.node);

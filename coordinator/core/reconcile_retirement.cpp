@@ -22,6 +22,7 @@ struct Candidate {
   ReplicaNumber number;
   const ReplicaState& replica;
   const PlacedGeneration& generation;
+  const Loss loss;
 };
 
 std::optional<Cause> isSurplus(const Look&, const Candidate& c) {
@@ -31,10 +32,9 @@ std::optional<Cause> isSurplus(const Look&, const Candidate& c) {
                "scaled to " + std::to_string(c.deployment.spec.replicas) + " replicas"};
 }
 
-std::optional<Cause> hasLostRanks(const Look& look, const Candidate& c) {
-  Loss loss = lossOf(look, c.generation);
-  if (loss.ranks.empty()) return std::nullopt;
-  return Cause{loss.reason, loss.message};
+std::optional<Cause> hasLostRanks(const Look&, const Candidate& c) {
+  if (c.loss.ranks.empty()) return std::nullopt;
+  return Cause{c.loss.reason, c.loss.message};
 }
 
 std::optional<Cause> isLate(const Look& look, const Candidate& c) {
@@ -91,9 +91,8 @@ void replaceOutdated(Look& look, const DeploymentState& deployment) {
 
 // True when the ranks that were lost are, or will be in a moment, replaced in place.
 bool isRecovered(Look& look, const Candidate& c) {
-  if (isSurplus(look, c)) return false;
-  Loss loss = lossOf(look, c.generation);
-  return !loss.ranks.empty() && recover(look, c.deployment, c.number, loss) != Recovery::IMPOSSIBLE;
+  if (c.loss.ranks.empty() || isSurplus(look, c)) return false;
+  return recover(look, c.deployment, c.number, c.loss) != Recovery::IMPOSSIBLE;
 }
 
 }  // namespace
@@ -102,7 +101,8 @@ void reconcileRetirement(Look& look) {
   for (const auto& [uid, deployment] : look.state.deployments) {
     for (const auto& [number, replica] : deployment.replicas) {
       if (!replica.current) continue;
-      Candidate candidate{deployment, number, replica, *replica.current};
+      Candidate candidate{deployment, number, replica, *replica.current,
+                          lossOf(look, *replica.current)};
       if (isRecovered(look, candidate)) continue;
       if (auto cause = causeOf(look, candidate)) {
         look.retire({uid, number, replica.current->generation}, cause->reason, cause->message);
