@@ -3,6 +3,7 @@
 #include "protocol/coordinator.capnp.h"
 #include "protocol/peer.capnp.h"
 #include "protocol/peer_services.capnp.h"
+#include "protocol/weights.capnp.h"
 #include "protocol/worker.capnp.h"
 
 #include <kj/debug.h>
@@ -30,6 +31,8 @@ constexpr uint64_t WORKER_SESSION = capnp::typeId<schema::WorkerSession>();
 constexpr uint64_t PEER = capnp::typeId<schema::Peer>();
 constexpr uint64_t PEER_SERVICES = capnp::typeId<schema::PeerServices>();
 constexpr uint64_t AGENT = capnp::typeId<schema::Agent>();
+constexpr uint64_t WEIGHT_GATE = capnp::typeId<schema::WeightGate>();
+constexpr uint64_t MODEL_FILES = capnp::typeId<schema::ModelFiles>();
 
 constexpr Permission PERMISSIONS[] = {
     {GATE, 0, "Gate.hello", ANYONE},
@@ -60,9 +63,13 @@ constexpr Permission PERMISSIONS[] = {
     {PEER_SERVICES, 1, "PeerServices.actFor", COORDINATORS},
     {WORKER_GATE, 0, "WorkerGate.attach", WORKERS},
     {WORKER_SESSION, 0, "WorkerSession.heartbeat", WORKERS},
+    {WORKER_SESSION, 1, "WorkerSession.weightSources", WORKERS},
     {AGENT, 0, "Agent.obey", COORDINATORS},
     {AGENT, 1, "Agent.inspectModel", COORDINATORS},
     {AGENT, 2, "Agent.readLog", COORDINATORS},
+    {WEIGHT_GATE, 0, "WeightGate.open", WORKERS},
+    {MODEL_FILES, 0, "ModelFiles.read", WORKERS},
+    {MODEL_FILES, 1, "ModelFiles.textSize", WORKERS},
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include "base/backoff.h"
 #include "base/kj_time.h"
+#include "coordinator/weight_sources.h"
 #include "protocol/codec.h"
 #include "protocol/schema_level.h"
 
@@ -274,6 +275,12 @@ Duration Coordinator::extendLease(const NodeName& node) {
   facts_.heartbeats++;
   KJ_IF_MAYBE (leading, leadership()) return leading->extendLease(node);
   return {};
+}
+
+kj::Promise<Result<WeightSources>> Coordinator::weightSources(NodeName node, RankRef rank) {
+  if (!leading()) return Result<WeightSources>(notLeader());
+  auto sources = weightSourcesOf(state(), registry_, node, rank);
+  return stateMayLeave().then([sources = kj::mv(sources)]() mutable { return kj::mv(sources); });
 }
 
 void Coordinator::sawToken(const FencingToken& token, const NodeName& from) {

@@ -103,6 +103,7 @@ class Coordinator final : public WorkerAuthority {
   bool leading() const override;
   void sawToken(const FencingToken& token, const NodeName& from) override;
   Duration extendLease(const NodeName& node) override;
+  kj::Promise<Result<WeightSources>> weightSources(NodeName node, RankRef rank) override;
 
  private:
   Co<void> runCo();

@@ -37,6 +37,20 @@ class WorkerSession final : public Authorized<schema::WorkerSession> {
     return kj::READY_NOW;
   }
 
+  kj::Promise<void> weightSources(WeightSourcesContext context) override {
+    RankRef rank = decode(context.getParams().getRank());
+    context.allowCancellation();
+    return parts_.authority.weightSources(node_, rank)
+        .then([context](Result<WeightSources> sources) mutable {
+          auto results = context.getResults();
+          if (sources) {
+            encode(*sources, results.initSources());
+          } else {
+            encode(sources.refusal(), results.initRefusal());
+          }
+        });
+  }
+
  private:
   // Remembers what the agent says. What is told against a report that we do not have is not taken:
   // the agent hears so, and tells everything.

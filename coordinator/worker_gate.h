@@ -23,6 +23,9 @@ class WorkerAuthority {
   virtual void sawToken(const FencingToken& token, const NodeName& from) = 0;
   // Extends the node's lease and says what is left of it; 0 unless leading.
   virtual Duration extendLease(const NodeName& node) = 0;
+  // Where a rank of this node may load its slices from. Refuses NOT_LEADER unless leading, and what
+  // weightSourcesOf() refuses.
+  virtual kj::Promise<Result<WeightSources>> weightSources(NodeName node, RankRef rank) = 0;
 };
 
 struct WorkerGateParts {

@@ -31,6 +31,7 @@ void encode(const Assignment& value, schema::Assignment::Builder out);
 void encode(const Order& value, schema::Order::Builder out);
 void encode(const SliceReport& value, schema::SliceReport::Builder out);
 void encode(const RankReport& value, schema::RankReport::Builder out);
+void encode(const WeightSources& value, schema::WeightSources::Builder out);
 void encode(const WorkerHello& value, schema::WorkerHello::Builder out);
 void encode(const NodeReport& value, schema::NodeReport::Builder out);
 
@@ -52,6 +53,7 @@ Assignment decode(schema::Assignment::Reader in);
 Order decode(schema::Order::Reader in);
 SliceReport decode(schema::SliceReport::Reader in);
 RankReport decode(schema::RankReport::Reader in);
+WeightSources decode(schema::WeightSources::Reader in);
 WorkerHello decode(schema::WorkerHello::Reader in);
 NodeReport decode(schema::NodeReport::Reader in);
 

@@ -1,4 +1,4 @@
-// Orders between values and Cap'n Proto.
+// Orders, and where weights are, between values and Cap'n Proto.
 #include "protocol/codec.h"
 #include "protocol/codec_lists.h"
 
@@ -74,6 +74,29 @@ Order decode(schema::Order::Reader in) {
   return {decode(in.getStamp()), decode(in.getAgent()),
           codec::structs<Assignment>(in.getAssignments(),
                                      [](schema::Assignment::Reader one) { return decode(one); })};
+}
+
+void encode(const WeightSources& value, schema::WeightSources::Builder out) {
+  encode(value.manifest, out.initManifest());
+  codec::fillStructs(value.peers, out.initPeers(static_cast<uint32_t>(value.peers.size())),
+                     [](const WeightPeer& peer, schema::WeightSources::Peer::Builder one) {
+                       one.setNode(reader(peer.node.value));
+                       one.setAddress(reader(peer.address));
+                     });
+  codec::fillPairs(value.checksums,
+                   out.initChecksums(static_cast<uint32_t>(value.checksums.size())));
+  out.setMissing(reader(value.missing));
+}
+
+WeightSources decode(schema::WeightSources::Reader in) {
+  return {.manifest = decode(in.getManifest()),
+          .peers = codec::structs<WeightPeer>(
+              in.getPeers(),
+              [](schema::WeightSources::Peer::Reader one) {
+                return WeightPeer{{text(one.getNode())}, text(one.getAddress())};
+              }),
+          .checksums = codec::pairs(in.getChecksums()),
+          .missing = text(in.getMissing())};
 }
 
 }  // namespace muster

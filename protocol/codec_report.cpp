@@ -118,6 +118,7 @@ void encode(const WorkerHello& value, schema::WorkerHello::Builder out) {
   encode(value.highestOrder, out.initHighestOrder());
   fillReports(value.ranks, out.initRanks(static_cast<uint32_t>(value.ranks.size())));
   encode(value.token, out.initToken());
+  out.setWeightAddress(reader(value.weightAddress));
 }
 
 WorkerHello decode(schema::WorkerHello::Reader in) {
@@ -126,7 +127,8 @@ WorkerHello decode(schema::WorkerHello::Reader in) {
           .incarnation = decode(in.getIncarnation()),
           .highestOrder = decode(in.getHighestOrder()),
           .ranks = reports(in.getRanks()),
-          .token = decode(in.getToken())};
+          .token = decode(in.getToken()),
+          .weightAddress = text(in.getWeightAddress())};
 }
 
 void encode(const NodeReport& value, schema::NodeReport::Builder out) {

@@ -6,6 +6,7 @@
 #include "base/result.h"
 #include "base/units.h"
 #include "protocol/command.h"
+#include "protocol/model.h"
 
 #include <cstdint>
 #include <map>
@@ -75,6 +76,23 @@ struct RankReport {
   bool operator==(const RankReport&) const = default;
 };
 
+// A node whose files a rank may read.
+struct WeightPeer {
+  NodeName node;        // as its certificate says
+  std::string address;  // "10.0.0.3:7411"
+  bool operator==(const WeightPeer&) const = default;
+};
+
+// Where a rank gets its slices from when its node has no files of the model.
+struct WeightSources {
+  ModelManifest manifest;
+  std::vector<WeightPeer> peers;                      // best first
+  std::map<std::string, std::string> checksums = {};  // by tensor: of the same slices on a rank
+                                                      // that is Ready; written as in SliceReport
+  std::string missing = {};                           // why the files of its own node will not do
+  bool operator==(const WeightSources&) const = default;
+};
+
 struct WorkerHello {
   std::string cluster;
   NodeInfo node;
@@ -82,6 +100,7 @@ struct WorkerHello {
   OrderStamp highestOrder;
   std::vector<RankReport> ranks;
   FencingToken token;
+  std::string weightAddress = {};  // where other workers read weights from; empty: nowhere
   bool operator==(const WorkerHello&) const = default;
 };
 

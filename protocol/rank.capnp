@@ -30,6 +30,8 @@ struct RankTask {
   modelRoots @5 :List(Text);        # resolved; every file of the model must lie below one of them
   tls @6 :TlsPaths;                 # the node's own certificate: rank 0 answers requests with it
   gpu @7 :Text;                     # UUID of the GPU to compute on; empty: the CPU
+  cluster @8 :Text;                 # as certificates say
+  weights @9 :Worker.WeightSources; # without the manifest; no peers: the files of this node
 }
 
 struct TlsPaths {                   # PEM files; empty: nobody is answered

@@ -18,6 +18,19 @@ struct WorkerHello {
   highestOrder @4 :OrderStamp;      # what it has stored
   ranks @5 :List(RankReport);       # everything that runs or has ended and is still kept
   token @6 :Types.FencingToken;     # highest it has seen; zero if none
+  weightAddress @7 :Text;           # where other workers read weights from; empty: nowhere
+}
+
+struct WeightSources {
+  manifest @0 :Types.ModelManifest;
+  peers @1 :List(Peer);             # best first
+  checksums @2 :List(Types.Pair);   # by tensor: of the same slices on a rank that is Ready
+  missing @3 :Text;                 # agent to rank: why the files of its own node will not do
+
+  struct Peer {
+    node @0 :Text;                  # as its certificate says
+    address @1 :Text;               # "10.0.0.3:7411"
+  }
 }
 
 struct AttachAnswer {
@@ -41,6 +54,8 @@ struct OrderStamp {                 # total order of orders to one agent
 interface WorkerSession {
   # The answer extends the lease (docs/ARCHITECTURE.md); what it says counts from the sending of the request answered.
   heartbeat @0 (report :NodeReport) -> (answer :HeartbeatAnswer);
+  # Where a rank of this node may load its slices from, when the node has no files of its model. The leader alone knows.
+  weightSources @1 (rank :Types.RankRef) -> (refusal :Types.Refusal, sources :WeightSources);   # code 0: told
 }
 
 struct NodeReport {

@@ -5,6 +5,7 @@
 #include "protocol/coordinator.capnp.h"
 #include "protocol/peer.capnp.h"
 #include "protocol/peer_services.capnp.h"
+#include "protocol/weights.capnp.h"
 #include "protocol/worker.capnp.h"
 
 #include <capnp/schema.h>
@@ -28,7 +29,9 @@ std::map<std::string, capnp::InterfaceSchema> interfaces() {
           {"PeerServices", capnp::Schema::from<schema::PeerServices>()},
           {"WorkerGate", capnp::Schema::from<schema::WorkerGate>()},
           {"WorkerSession", capnp::Schema::from<schema::WorkerSession>()},
-          {"Agent", capnp::Schema::from<schema::Agent>()}};
+          {"Agent", capnp::Schema::from<schema::Agent>()},
+          {"WeightGate", capnp::Schema::from<schema::WeightGate>()},
+          {"ModelFiles", capnp::Schema::from<schema::ModelFiles>()}};
 }
 
 std::set<std::string> interfacesInFile(const std::string& file) {
@@ -86,6 +89,10 @@ const std::map<std::string, Roles> EXPECTED = {
     {"Agent.obey", {Role::COORDINATOR}},
     {"Agent.inspectModel", {Role::COORDINATOR}},
     {"Agent.readLog", {Role::COORDINATOR}},
+    {"WorkerSession.weightSources", {Role::WORKER}},
+    {"WeightGate.open", {Role::WORKER}},
+    {"ModelFiles.read", {Role::WORKER}},
+    {"ModelFiles.textSize", {Role::WORKER}},
 };
 
 TEST(Authorization, knowsEveryInterfaceOfTheSchemas) {
@@ -93,6 +100,7 @@ TEST(Authorization, knowsEveryInterfaceOfTheSchemas) {
   inFiles.merge(interfacesInFile("peer.capnp"));
   inFiles.merge(interfacesInFile("peer_services.capnp"));
   inFiles.merge(interfacesInFile("worker.capnp"));
+  inFiles.merge(interfacesInFile("weights.capnp"));
   std::set<std::string> known;
   for (const auto& [name, schema] : interfaces()) known.insert(name);
   EXPECT_EQ(inFiles, known);

@@ -75,6 +75,9 @@ struct FakeAuthority final : WorkerAuthority {
   bool leading() const override { return true; }
   void sawToken(const FencingToken& token, const NodeName&) override { seen.push_back(token); }
   Duration extendLease(const NodeName&) override { return {}; }
+  kj::Promise<Result<WeightSources>> weightSources(NodeName, RankRef) override {
+    return Result<WeightSources>(Refusal{RefusalCode::NOT_LEADER, "nobody asks here"});
+  }
 };
 
 class OrdersTest : public testing::Test {

@@ -34,6 +34,13 @@ struct FakeAuthority final : WorkerAuthority {
   bool leading() const override { return isLeading; }
   void sawToken(const FencingToken& token, const NodeName&) override { seen.push_back(token); }
   Duration extendLease(const NodeName&) override { return isLeading ? 5_s : 0_s; }
+  kj::Promise<Result<WeightSources>> weightSources(NodeName node, RankRef) override {
+    if (!isLeading) return Result<WeightSources>(Refusal{RefusalCode::NOT_LEADER, "not here"});
+    WeightSources sources;
+    sources.peers = {{{"w2"}, "127.0.0.1:7411"}};
+    sources.checksums = {{"asked by", node.value}};
+    return Result<WeightSources>(sources);
+  }
 };
 
 struct FakeAgent final : schema::Agent::Server {
@@ -258,6 +265,22 @@ TEST_F(WorkerGateTest, aStandbyWantsToHearLessOften) {
   EXPECT_EQ(heartbeat(session).next, HEARTBEAT);
   authority.isLeading = false;
   EXPECT_EQ(heartbeat(session).next, HEARTBEAT_TO_STANDBY);
+}
+
+TEST_F(WorkerGateTest, tellsAWorkerWhereItsRanksMayLoadFrom) {
+  Caller worker = call({Role::WORKER, "gpu01"});
+  auto answer = attach(worker, helloOf("gpu01"));
+  auto ask = [&] {
+    auto session = answer.getSession();
+    auto request = session.weightSourcesRequest();
+    encode(RankRef{{1}, {0}, {1}, {0}}, request.initRank());
+    return within(request.send().then([](auto&& response) { return kj::mv(response); }));
+  };
+  WeightSources told = decode(ask().getSources());
+  EXPECT_EQ(told.peers, (std::vector<WeightPeer>{{{"w2"}, "127.0.0.1:7411"}}));
+  EXPECT_EQ(told.checksums.at("asked by"), "gpu01") << "as the certificate says, not the caller";
+  authority.isLeading = false;
+  EXPECT_EQ(decode(ask().getRefusal()).code, RefusalCode::NOT_LEADER);
 }
 
 TEST_F(WorkerGateTest, aStandbyKeepsTheCapabilityAndGivesNoLease) {

@@ -301,6 +301,7 @@ TEST(Codec, reportsAndOrdersComeBackAsTheyWere) {
   NodeInfo described{.name = {"gpu01"}, .devices = {gpu, {.index = {1}, .type = "cpu"}}};
   described.driver = "550.54.15";
   WorkerHello hello{.cluster = "c", .node = described, .incarnation = {1, 2}, .ranks = {report}};
+  hello.weightAddress = "10.0.0.3:7411";
   capnp::MallocMessageBuilder helloMessage;
   auto helloOut = helloMessage.initRoot<schema::WorkerHello>();
   encode(hello, helloOut);
@@ -312,6 +313,17 @@ TEST(Codec, reportsAndOrdersComeBackAsTheyWere) {
   auto beatOut = beatMessage.initRoot<schema::NodeReport>();
   encode(beat, beatOut);
   EXPECT_EQ(decode(beatOut.asReader()), beat);
+}
+
+TEST(Codec, whereWeightsAreComesBackWhole) {
+  WeightSources sources{.manifest = {.source = "file:/m", .digest = "d", .configJson = "{}"},
+                        .peers = {{{"gpu01"}, "10.0.0.3:7411"}, {{"gpu02"}, "[::1]:7411"}},
+                        .checksums = {{"model.norm.weight", "00000000000000aa"}},
+                        .missing = "no folder"};
+  capnp::MallocMessageBuilder message;
+  auto out = message.initRoot<schema::WeightSources>();
+  encode(sources, out);
+  EXPECT_EQ(decode(out.asReader()), sources);
 }
 
 TEST(Codec, refusesANumberThatNoEnumeratorHas) {
