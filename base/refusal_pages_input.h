@@ -71,9 +71,11 @@ inline constexpr RefusalInfo INPUT[] = {
     {RefusalCode::MODEL_NOT_FOUND, "model not found", 3, 400, false,
      "The worker that looked found no directory at the path, or no config.json in it. The path is "
      "one\n"
-     "on the workers, not on the machine the command runs on, and each worker which may run the "
-     "model\n"
-     "needs it. Usual causes: a directory not mounted on that node, or a misspelt path.\n"
+     "on the workers, not on the machine the command runs on. A native rank on a node without it "
+     "reads\n"
+     "its weights from another node that has weights.listen set; other engines need it on each "
+     "node\n"
+     "they run on. Usual causes: a directory not mounted on any node, or a misspelt path.\n"
      "next: muster describe NODE    shows the node's model roots"},
     {RefusalCode::MODEL_CONFIG_INVALID, "invalid model configuration", 3, 400, false,
      "config.json or the index of the safetensors files cannot be used: a field is missing, has "

@@ -1,5 +1,6 @@
 #include "worker/agent.h"
 
+#include "base/exception_refusal.h"
 #include "base/kj_time.h"
 #include "worker/agent_server.h"
 
@@ -9,6 +10,22 @@ namespace muster::worker {
 namespace {
 
 constexpr Duration LEASE_LOOK_MIN = 1_ms;  // the kj timer may be a little ahead of the clock
+constexpr Duration FIND_DEADLINE = 10_s;   // longer than it takes to find another leader
+constexpr Duration FIND_PAUSE = 200_ms;
+
+Result<WeightSources> refusalOfQuestion(kj::Exception&& why) {
+  using enum kj::Exception::Type;
+  if (why.getType() == UNIMPLEMENTED) {
+    return Refusal{RefusalCode::NOT_SUPPORTED_YET, "the leader is of an older version"};
+  }
+  bool passes = why.getType() == DISCONNECTED || why.getType() == OVERLOADED;
+  if (passes) return Refusal{RefusalCode::NO_LEADER, why.getDescription().cStr()};
+  return refusalOf(why);
+}
+
+bool mayPass(const Refusal& refusal) {
+  return refusal.code == RefusalCode::NO_LEADER || refusal.code == RefusalCode::NOT_LEADER;
+}
 
 }  // namespace
 
@@ -94,7 +111,8 @@ WorkerHello Agent::hello() const {
           .incarnation = keeper_.incarnation(),
           .highestOrder = keeper_.highestOrder(),
           .ranks = environment_.ranks.reports(),
-          .token = keeper_.token()};
+          .token = keeper_.token(),
+          .weightAddress = options_.weightAddress};
 }
 
 NodeReport Agent::report() {
@@ -105,6 +123,33 @@ NodeReport Agent::report() {
 void Agent::takeHealth(const std::map<DeviceIndex, std::string>& unhealthy) {
   setUnhealthy(options_.node, unhealthy);
   changes_.fire();
+}
+
+kj::Promise<Result<WeightSources>> Agent::find(RankRef rank) { return findCo(rank); }
+
+CoordinatorLink* Agent::leadingLink() {
+  for (auto& link : links_) {
+    if (link->status().state == LinkState::ATTACHED && link->status().leading) return link.get();
+  }
+  return nullptr;
+}
+
+// Leaders change: the next one is asked as soon as it is known.
+Co<Result<WeightSources>> Agent::findCo(RankRef rank) {
+  SteadyTime end = environment_.clock.steadyNow() + FIND_DEADLINE;
+  Refusal last{RefusalCode::NO_LEADER, "no leader was reached"};
+  for (;;) {
+    CoordinatorLink* link = leadingLink();
+    if (link != nullptr) {
+      auto asked = link->weightSources(rank).catch_(
+          [](kj::Exception&& why) { return refusalOfQuestion(kj::mv(why)); });
+      auto answer = co_await kj::mv(asked);
+      if (answer || !mayPass(answer.refusal())) co_return kj::mv(answer);
+      last = answer.refusal();
+    }
+    if (environment_.clock.steadyNow() >= end) co_return kj::mv(last);
+    co_await environment_.timer.afterDelay(toKj(FIND_PAUSE));
+  }
 }
 
 schema::Agent::Client Agent::agentFor(const std::string& coordinator) {

@@ -42,6 +42,7 @@ struct AgentOptions {
   NodeInfo node;
   std::vector<std::string> coordinators;  // RPC addresses of all of them
   LinkPolicy links = {};
+  std::string weightAddress = {};  // of our weight port, as other nodes reach it; empty: none
 };
 
 // What people and machines are told about an agent.
@@ -54,7 +55,7 @@ struct AgentStatus {
   std::vector<RankReport> ranks;
 };
 
-class Agent final : private LinkOwner {
+class Agent final : private LinkOwner, public WeightDirectory {
  public:
   // Loads the stored order, takes its ranks up again and starts to dial; everything in
   // `environment` outlives the agent. Refuses what OrderStore::load refuses.
@@ -66,11 +67,15 @@ class Agent final : private LinkOwner {
   const NodeInfo& node() const { return options_.node; }
   // The devices that must not be used from now on, and why; all others may.
   void takeHealth(const std::map<DeviceIndex, std::string>& unhealthy);
+  // Of the leader, whoever that is by then.
+  kj::Promise<Result<WeightSources>> find(RankRef rank) override;
 
  private:
   void begin();
   Co<void> watchRanks();
   Co<void> watchLease();
+  Co<Result<WeightSources>> findCo(RankRef rank);
+  CoordinatorLink* leadingLink();
   void reviewLease();
 
   WorkerHello hello() const override;

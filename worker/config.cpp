@@ -53,6 +53,9 @@ ConfigSchema makeSchema() {
           "The program of native ranks and of the TLS before others. Empty: `muster-rank` beside "
           "`muster-worker`."),
       configKey("http.listen", STRING, "", "Where `/metrics` and `/healthz` are. Empty: nowhere."),
+      configKey("weights.listen", STRING, "",
+                "Where ranks of nodes without a model's files read them from this node's, by "
+                "convention port 7411. Empty: nowhere."),
       configKey("tls.ca", STRING, "/etc/muster/pki/ca.crt", "Whom to trust."),
       configKey("tls.certificate", STRING, "/etc/muster/pki/worker.crt", "Ours: `worker/NODE`."),
       configKey("tls.key", STRING, "/etc/muster/pki/worker.key", "Its private key."),
@@ -189,6 +192,7 @@ Result<WorkerConfig> workerConfig(const ConfigTable& table) {
   config.modelRoots = table.list("model_roots");
   config.rankBinary = table.text("rank_binary");
   config.httpListen = table.text("http.listen");
+  config.weightListen = table.text("weights.listen");
   config.tls = {table.text("tls.ca"), table.text("tls.certificate"), table.text("tls.key")};
   config.logLevel = *parseLogLevel(table.text("log.level"));
   config.logFormat = *parseLogFormat(table.text("log.format"));

@@ -19,8 +19,9 @@ struct WorkerConfig {
   std::vector<std::string> coordinators;
   std::string dataDirectory;
   std::vector<std::string> modelRoots;
-  std::string rankBinary;  // empty: muster-rank beside our own executable
-  std::string httpListen;  // empty: no HTTP port
+  std::string rankBinary;    // empty: muster-rank beside our own executable
+  std::string httpListen;    // empty: no HTTP port
+  std::string weightListen;  // empty: no other node may read models here
   TlsFiles tls;
   LogLevel logLevel = LogLevel::INFO;
   LogFormat logFormat = LogFormat::TEXT;

@@ -104,6 +104,7 @@ Co<void> CoordinatorLink::serve() {
   auto gate = connection->bootstrap<schema::Gate>();
   auto accepted = co_await attach(gate, &session);
   attached(accepted);
+  session_ = session;
   // A coordinator that tells no news is heard of by its heartbeats.
   auto listening = listen(gate, accepted).asPromise().eagerlyEvaluate([](kj::Exception&&) {});
   auto broken = connection->onDisconnect().then(
@@ -177,6 +178,22 @@ Co<void> CoordinatorLink::beat(schema::WorkerSession::Client session, Duration i
   }
 }
 
+kj::Promise<Result<WeightSources>> CoordinatorLink::weightSources(RankRef rank) {
+  KJ_IF_MAYBE (session, session_) {
+    auto request = session->weightSourcesRequest();
+    encode(rank, request.initRank());
+    auto answer = request.send().then(
+        [](capnp::Response<schema::WorkerSession::WeightSourcesResults>&& response)
+            -> Result<WeightSources> {
+          if (response.getRefusal().getCode() != 0) return decode(response.getRefusal());
+          return decode(response.getSources());
+        });
+    return withDeadline(environment_.timer, policy_.questionDeadline,
+                        "asking " + status_.address + " where weights are", kj::mv(answer));
+  }
+  return KJ_EXCEPTION(DISCONNECTED, "not attached");
+}
+
 void CoordinatorLink::take(const HeartbeatAnswer& answer, SteadyTime sentAt) {
   auto seen = owner_.sawToken(answer.token, status_.coordinator);
   if (!seen) fail(seen.refusal());
@@ -204,6 +221,7 @@ kj::Promise<void> CoordinatorLink::nextBeat(uint64_t changesToldOf, Duration int
 // Says why the connection ended, once per reason, and how long to wait before the next one.
 Duration CoordinatorLink::ended(const kj::Exception& why) {
   bool wasAttached = status_.state == LinkState::ATTACHED;
+  session_ = nullptr;
   std::string problem = why.getDescription().cStr();
   bool news = wasAttached || problem != status_.problem;
   status_.state = LinkState::WAITING;

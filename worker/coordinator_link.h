@@ -51,6 +51,7 @@ struct LinkPolicy {
   BackoffPolicy refused{5_s, 60_s};  // trying again would not help until somebody changes it
   Duration attachDeadline = 5_s;
   Duration heartbeatDeadline = 2_s;
+  Duration questionDeadline = 5_s;
   Duration heartbeatMin = 50_ms;  // bounds of what a coordinator may ask for
   Duration heartbeatMax = 5_s;
   Duration changeGap = 20_ms;  // between two heartbeats because of changes
@@ -78,6 +79,9 @@ class CoordinatorLink {
   // Ends only when it is dropped.
   kj::Promise<void> run() { return runCo(); }
   const LinkStatus& status() const { return status_; }
+  // Asks this coordinator where a rank's weights are. Refuses as it does; throws DISCONNECTED while
+  // not attached, UNIMPLEMENTED when it is older than the question.
+  kj::Promise<Result<WeightSources>> weightSources(RankRef rank);
 
  private:
   Co<void> runCo();
@@ -94,6 +98,7 @@ class CoordinatorLink {
   LinkOwner& owner_;
   LinkPolicy policy_;
   LinkStatus status_;
+  kj::Maybe<schema::WorkerSession::Client> session_;  // while attached
   Signal leads_;  // fired when this coordinator says that it leads now
   SteadyTime attachedAt_;
   Backoff lost_;

@@ -37,6 +37,8 @@ struct RankEnvironment {
   std::string address;  // IP address of this node, for groups
   TlsFiles tls = {};    // with which ranks answer requests; none: native ones answer nobody
   std::vector<DeviceInfo> devices = {};  // of this node
+  ClusterName cluster = {};
+  WeightDirectory* directory = nullptr;  // null: no other node's files are read
 };
 
 // Base of the engines' units. A unit is made for a new assignment, or for the process of an earlier

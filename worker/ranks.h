@@ -51,4 +51,12 @@ class ModelInspection {
   virtual kj::Promise<Result<ModelManifest>> inspect(std::string source) = 0;
 };
 
+// Knows which nodes may have the files of a model.
+class WeightDirectory {
+ public:
+  virtual ~WeightDirectory() noexcept(false) = default;
+  // For a rank of this node. Refuses what the leader refuses, NO_LEADER when none answers in time.
+  virtual kj::Promise<Result<WeightSources>> find(RankRef rank) = 0;
+};
+
 }  // namespace muster::worker

@@ -20,6 +20,7 @@
 #include "worker/rank_scope.h"
 #include "worker/rank_set.h"
 #include "worker/threaded_inspection.h"
+#include "worker/weight_server.h"
 
 #include <kj/debug.h>
 
@@ -74,6 +75,25 @@ TlsFiles absolutePaths(const TlsFiles& tls) {
   return {absolute(tls.ca), absolute(tls.certificate), absolute(tls.key)};
 }
 
+// The agent is made after the ranks that ask it.
+class LateDirectory final : public WeightDirectory {
+ public:
+  void set(WeightDirectory& directory) { directory_ = directory; }
+  kj::Promise<Result<WeightSources>> find(RankRef rank) override {
+    KJ_IF_MAYBE (directory, directory_) return directory->find(rank);
+    return Result<WeightSources>(Refusal{RefusalCode::NO_LEADER, "the agent is only starting"});
+  }
+
+ private:
+  kj::Maybe<WeightDirectory&> directory_;
+};
+
+// As other nodes reach a port of ours.
+std::string reachedAt(const std::string& host, const std::string& listening) {
+  std::string port = listening.substr(listening.rfind(':') + 1);
+  return (host.find(':') == std::string::npos ? host : "[" + host + "]") + ":" + port;
+}
+
 // Everything of a running worker, in the order in which it must be taken down, last first.
 struct Machine {
   ReloadSignal reloadSignal;
@@ -87,6 +107,8 @@ struct Machine {
   kj::Own<ReloadableTransport> transport;
   kj::Own<OrderStore> orders;
   kj::Own<ThreadedInspection> inspection;
+  kj::Own<WeightServer> weights;
+  LateDirectory directory;
   kj::Own<RankEnvironment> rankEnvironment;
   kj::Own<Ranks> ranks;
   kj::Own<Agent> agent;
@@ -101,18 +123,21 @@ struct Machine {
     rankEnvironment = kj::heap<RankEnvironment>(
         RankEnvironment{loop.timer(), clock, random, loop.network(), *rankProcesses, *inspection,
                         logger, rankBinary(config), config.modelRoots, node.address,
-                        absolutePaths(config.tls), node.devices});
+                        absolutePaths(config.tls), node.devices, config.cluster, &directory});
     ranks = makeRanks(*rankEnvironment, config.dataDirectory);
   }
 
   Result<Done> start(const WorkerConfig& config, std::shared_ptr<GpuDriver> gpus) {
     auto identified = readIdentity(config);
     if (!identified) return identified.refusal();
+    auto serving = serveWeights(config);
+    if (!serving) return serving;
     auto started = Agent::start(
         {loop.timer(), clock, random, *transport, *ranks, *inspection, *orders, logger},
-        {config.cluster, node, config.coordinators});
+        {config.cluster, node, config.coordinators, {}, weightAddress()});
     if (!started) return started.refusal();
     agent = kj::mv(*started);
+    directory.set(*agent);
     if (gpus != nullptr) watch(std::move(gpus));
     return config.httpListen.empty() ? Result<Done>(Done{}) : startHttp(config);
   }
@@ -148,6 +173,24 @@ struct Machine {
     return Refusal{RefusalCode::NOT_AUTHENTICATED, "the certificate " + config.tls.certificate +
                                                        " is of " + found +
                                                        ", this agent needs one of " + wanted};
+  }
+
+  std::string weightAddress() const {
+    return weights.get() == nullptr ? "" : reachedAt(node.address, weights->address());
+  }
+
+  Result<Done> serveWeights(const WorkerConfig& config) {
+    if (config.weightListen.empty()) return Done{};
+    weights = kj::heap<WeightServer>(
+        WeightServer::Parts{loop.timer(), *inspection, config.modelRoots, logger});
+    KJ_IF_MAYBE (why, kj::runCatchingExceptions([&] {
+                   weights->listen(*transport, config.weightListen).wait(loop.waitScope());
+                 })) {
+      return Refusal{RefusalCode::PORT_IN_USE,
+                     "cannot listen on " + config.weightListen +
+                         ", weights.listen: " + why->getDescription().cStr()};
+    }
+    return Done{};
   }
 
   Result<Done> startHttp(const WorkerConfig& config) {
@@ -189,6 +232,7 @@ Result<Done> serve(const WorkerConfig& config, std::shared_ptr<GpuDriver> gpus) 
                                 {"coordinators", config.coordinators.size()},
                                 {"devices", config.node.devices.size()},
                                 {"gpu_driver", config.node.driver},
+                                {"weights", machine.weightAddress()},
                                 {"http_port", httpPort}});
   ServiceManager manager = ServiceManager::fromEnvironment();
   CertificateReload certificates(config.tls, *machine.transport, machine.http.get(), manager,

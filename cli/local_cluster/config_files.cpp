@@ -162,7 +162,8 @@ std::string workerToml(const LocalPlan& plan, const LocalLayout& layout, size_t 
                      "\ncoordinators = " + list(coordinatorAddresses(plan)) +
                      "\ndata_dir = " + quoted(layout.folderOf(id)) +
                      "\naddress = " + quoted(LOCAL_HOST) + "\nmodel_roots = " + list(plan.models) +
-                     "\n\n" + tlsToml(layout, "worker-" + id);
+                     "\n\n[weights]\nlisten = " + quoted(localAddress(0)) + "\n\n" +
+                     tlsToml(layout, "worker-" + id);
   for (uint32_t i = 0; i < plan.devices; ++i) {
     text += "\n[[devices]]\ntype = " + quoted(plan.deviceType) +
             "\nmemory = " + quoted(toText(plan.deviceMemory)) + "\n";

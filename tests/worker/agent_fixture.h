@@ -68,7 +68,7 @@ class AgentFixture : public testing::Test {
     node.devices = {{{0}, "cpu", "w1-cpu-0", 4_GiB, 0}};
     return Agent::start(
         {loop_.timer(), clock_, random_, *transport_, ranks_, inspection_, orders_, logger_},
-        {CLUSTER, node, std::move(coordinators), policy()});
+        {CLUSTER, node, std::move(coordinators), policy(), weightAddress_});
   }
   kj::Own<Agent> start(std::vector<std::string> coordinators) {
     auto started = tryStart(std::move(coordinators));
@@ -92,6 +92,7 @@ class AgentFixture : public testing::Test {
   MemoryOrderDisk disk_;
   MemoryOrderStore orders_{disk_};
   FakeRanks ranks_;
+  std::string weightAddress_;
   FakeInspection inspection_;
 };
 

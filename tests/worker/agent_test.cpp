@@ -35,6 +35,12 @@ TEST_F(AgentTest, storesAnOrderBeforeItObeys) {
   until([&] { return leader_->reports.back().obeyed == stampOf(1, 10); });
 }
 
+TEST_F(AgentTest, saysWhereItsWeightsAreRead) {
+  weightAddress_ = "10.0.0.1:7411";
+  attach();
+  EXPECT_EQ(leader_->hellos.back().weightAddress, "10.0.0.1:7411");
+}
+
 TEST_F(AgentTest, tellsTheHealthOfItsDevices) {
   attach();
   DeviceIndex gpu = agent_->node().devices.front().index;
@@ -172,6 +178,28 @@ TEST_F(AgentTest, inspectsModelsAndReadsLogsForItsCoordinators) {
 }
 
 // Calls under way when the agent goes are cancelled with it: they refer to what it owns.
+TEST_F(AgentTest, asksTheLeaderWhereWeightsAreUntilOneKnows) {
+  attach();
+  RankRef rank{{7}, {0}, {1}, {2}};
+  auto asking = agent_->find(rank);
+  until([&] { return leader_->asked.size() >= 2; });  // it has said that it does not lead
+  WeightSources sources;
+  sources.peers = {{{"w2"}, "127.0.0.1:7411"}};
+  leader_->answers.sources = sources;
+  auto found = within(kj::mv(asking));
+  ASSERT_TRUE(found.ok()) << found.refusal().text;
+  EXPECT_EQ(*found, sources);
+  EXPECT_EQ(leader_->asked.back(), rank);
+}
+
+TEST_F(AgentTest, aLeaderThatIsOlderThanTheQuestionIsSaidToBe) {
+  attach();
+  leader_->answers.knowsWeights = false;
+  auto found = within(agent_->find({{7}, {0}, {1}, {2}}));
+  ASSERT_FALSE(found.ok());
+  EXPECT_EQ(found.refusal().code, RefusalCode::NOT_SUPPORTED_YET);
+}
+
 TEST_F(AgentTest, mayGoInTheMiddleOfAnInspection) {
   attach();
   struct Slow final : ModelInspection {

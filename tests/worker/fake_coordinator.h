@@ -29,6 +29,9 @@ class FakeCoordinator {
     bool silent = false;             // heartbeats are never answered
     bool keeps = false;              // takes changes; a coordinator of an earlier build does not
     Duration next = 0_s;             // 0: as told when attaching
+    // Of weights; nothing: this coordinator does not lead.
+    std::optional<WeightSources> sources;
+    bool knowsWeights = true;  // false: it is older than the question
   };
 
   FakeCoordinator(kj::Timer& timer, kj::Own<Transport> transport)
@@ -78,6 +81,7 @@ class FakeCoordinator {
   std::vector<WorkerHello> hellos;
   std::vector<NodeReport> reports;    // whole ones
   std::vector<ReportChange> changes;  // the others
+  std::vector<RankRef> asked;         // where they may load from
   std::vector<schema::Agent::Client> agents;
 
  private:
@@ -99,6 +103,19 @@ class FakeCoordinator {
       answer.setLeaseRemainingMs(static_cast<uint32_t>(owner_.answers.lease.millis()));
       if (owner_.answers.keeps) answer.setKept(report.getSequence());
       answer.setNextMs(static_cast<uint32_t>(owner_.answers.next.millis()));
+      return kj::READY_NOW;
+    }
+
+    kj::Promise<void> weightSources(WeightSourcesContext context) override {
+      owner_.asked.push_back(decode(context.getParams().getRank()));
+      if (!owner_.answers.knowsWeights) return KJ_EXCEPTION(UNIMPLEMENTED, "no such method");
+      auto results = context.getResults();
+      if (owner_.answers.sources) {
+        encode(*owner_.answers.sources, results.initSources());
+      } else {
+        Refusal refusal{RefusalCode::NOT_LEADER, "not here"};
+        encode(refusal, results.initRefusal());
+      }
       return kj::READY_NOW;
     }
 

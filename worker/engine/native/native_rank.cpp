@@ -4,11 +4,11 @@
 #include "protocol/endpoint_note.h"
 #include "sharding/model_spec.h"
 #include "worker/engine/native/group_proof.h"
+#include "worker/engine/native/peer_load.h"
 #include "worker/model_inspector.h"
 
 #include <kj/debug.h>
 
-#include <cstdio>
 #include <set>
 #include <utility>
 
@@ -19,11 +19,9 @@ namespace {
 // shared machine.
 constexpr uint32_t READING_THREADS = 2;
 
-std::string hex64(uint64_t value) {
-  char text[17];
-  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(value));
-  return text;
-}
+// Of the texts beside the weights that came from another node; in the rank's own folder, where it
+// was started.
+constexpr const char* TEXT_FOLDER = "model";
 
 Reason reasonOf(RefusalCode code) {
   switch (code) {
@@ -213,6 +211,8 @@ Result<Done> NativeRank::beginLoad() {
   const auto& task = KJ_ASSERT_NONNULL(task_);
   auto shard = ownShard(task);
   if (!shard) return shard.refusal();
+  report_.total = shard->bytes;
+  if (!task.weights.peers.empty()) return beginPeerLoad(std::move(*shard));
   // Only the files this rank has slices of: a stage of a large model needs few of them.
   ModelManifest needed = task.manifest;
   std::set<std::string> names;
@@ -220,8 +220,28 @@ Result<Done> NativeRank::beginLoad() {
   std::erase_if(needed.files, [&](const ModelFile& file) { return names.count(file.name) == 0; });
   auto files = openFiles(needed);
   if (!files) return files.refusal();
-  report_.total = shard->bytes;
   load_ = kj::heap<SliceLoad>(std::move(*files), std::move(shard->slices), READING_THREADS);
+  return Done{};
+}
+
+Result<Done> NativeRank::beginPeerLoad(sharding::RankShard shard) {
+  const auto& task = KJ_ASSERT_NONNULL(task_);
+  if (task.tls.certificate.empty()) {
+    return Refusal{.code = RefusalCode::MODEL_NOT_FOUND,
+                   .text = task.weights.missing +
+                           "; other nodes cannot be asked, for this rank has no certificate"};
+  }
+  transport_ = makeTlsTransport(network_, timer_, task.cluster, task.tls);
+  PeerLoadTask peers{.source = task.assignment.modelSource,
+                     .manifestDigest = task.manifest.digest,
+                     .from = task.weights,
+                     .slices = std::move(shard.slices),
+                     .textFolder = answers() ? TEXT_FOLDER : ""};
+  load_ = kj::heap<PeerLoad>(
+      *transport_, timer_, random_, std::move(peers), [this](const NodeName& node) {
+        enter(ReplicaPhase::LOADING,
+              "from node " + node.value + ", since " + KJ_ASSERT_NONNULL(task_).weights.missing);
+      });
   return Done{};
 }
 
@@ -254,7 +274,10 @@ bool NativeRank::answers() const {
 kj::Promise<Result<Done>> NativeRank::readText() {
   if (!answers()) return Result<Done>(Done{});
   const auto& task = KJ_ASSERT_NONNULL(task_);
-  auto read = [roots = task.modelRoots, source = task.assignment.modelSource] {
+  bool isHere = task.weights.peers.empty();
+  auto roots = isHere ? task.modelRoots : std::vector<std::string>{TEXT_FOLDER};
+  std::string from = isHere ? task.assignment.modelSource : "file:" + std::string(TEXT_FOLDER);
+  auto read = [roots = std::move(roots), source = std::move(from)] {
     ModelRoots modelRoots(roots);
     auto folder = modelRoots.openModel(source);
     if (!folder) return Result<std::shared_ptr<const ModelText>>(folder.refusal());
@@ -285,7 +308,7 @@ void NativeRank::keepReports(const std::vector<LoadedSlice>& slices) {
                               .bytes = loaded.slice.bytes,
                               .shape = loaded.slice.shape,
                               .ranges = loaded.slice.ranges,
-                              .checksum = hex64(loaded.checksum)});
+                              .checksum = checksumText(loaded.checksum)});
   }
 }
 

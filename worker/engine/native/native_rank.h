@@ -12,6 +12,7 @@
 #include "worker/engine/native/rank_engine.h"
 #include "worker/engine/native/serving/serving.h"
 #include "worker/engine/native/slice_load.h"
+#include "worker/engine/native/weight_load.h"
 
 #include <kj/async-io.h>
 #include <kj/timer.h>
@@ -30,7 +31,11 @@ struct NativeRankTask {
   std::string listenAddress;  // IP address
   Duration joinTimeout = 5_min;
   std::string gpu = {};  // UUID of the one to compute on; empty: the CPU
-  TlsFiles tls = {};     // with which rank 0 answers requests; no certificate: it answers nobody
+  // With which rank 0 answers requests, and any rank reads from other nodes; no certificate: it
+  // does neither.
+  TlsFiles tls = {};
+  ClusterName cluster = {};
+  WeightSources weights = {};  // without peers: the files of this node are read
 };
 
 // Whether a process that does the one can go on as the other: the same rank with the same weights
@@ -69,6 +74,7 @@ class NativeRank {
   void beginGeneration();
   kj::Promise<void> runGeneration();
   Result<Done> beginLoad();
+  Result<Done> beginPeerLoad(sharding::RankShard shard);
   kj::Promise<Result<Done>> load();
   kj::Promise<Result<Done>> loadSlices();
   kj::Promise<Result<Done>> place(std::vector<LoadedSlice> slices);
@@ -100,7 +106,8 @@ class NativeRank {
   SystemClock clock_;  // of the engine's thread
   kj::Maybe<NativeRankTask> task_;
   RankReport report_;
-  kj::Own<SliceLoad> load_;
+  kj::Own<Transport> transport_;  // to other nodes' weights; outlives the load
+  kj::Own<WeightLoad> load_;
   kj::Maybe<kj::ForkedPromise<Result<Done>>> loaded_;
   kj::Maybe<SharedMemory> memory_;  // of the generation that is being set up
   Logger logger_;

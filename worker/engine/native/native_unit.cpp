@@ -93,21 +93,50 @@ class NativeUnit final : public RankUnit {
   }
 
   // The manifest this rank was planned from, read again from this node's files: the plan fits only
-  // the same model.
+  // the same model. Without such files, as the leader has it, and who may have the files.
   Co<bool> findModel() {
     enter(ReplicaPhase::FETCHING, "");
     auto manifest = co_await environment_.inspection.inspect(assignment_.modelSource);
-    if (!manifest) {
-      fail(Reason::FETCH_FAILED, manifest.refusal().text);
+    std::string problem = problemOf(manifest);
+    if (problem.empty()) {
+      manifest_ = std::move(*manifest);
+      co_return true;
+    }
+    bool found = co_await findPeers(std::move(problem));
+    co_return found;
+  }
+
+  // Why the files of this node are not those that were planned for; empty: they are.
+  std::string problemOf(const Result<ModelManifest>& manifest) const {
+    if (!manifest) return manifest.refusal().text;
+    if (manifest->digest == assignment_.manifestDigest) return "";
+    return assignment_.modelSource + " on this node differs from the model that was planned (" +
+           manifest->digest + " here, " + assignment_.manifestDigest + " there)";
+  }
+
+  Co<bool> findPeers(std::string missing) {
+    if (environment_.directory == nullptr) {
+      fail(Reason::FETCH_FAILED, missing);
       co_return false;
     }
-    if (manifest->digest != assignment_.manifestDigest) {
-      fail(Reason::FETCH_FAILED,
-           assignment_.modelSource + " on this node differs from the model that was planned (" +
-               manifest->digest + " here, " + assignment_.manifestDigest + " there)");
+    enter(ReplicaPhase::FETCHING, missing + "; the leader is asked which nodes have it");
+    auto found = co_await environment_.directory->find(assignment_.ref);
+    if (over()) co_return false;
+    std::string why;
+    if (!found) {
+      why = found.refusal().text;
+    } else if (found->manifest.digest != assignment_.manifestDigest) {
+      why = "the cluster's model has changed";
+    } else if (found->peers.empty()) {
+      why = "none serves weights (weights.listen in worker.toml)";
+    }
+    if (!why.empty()) {
+      fail(Reason::FETCH_FAILED, missing + "; other nodes were asked for: " + why);
       co_return false;
     }
-    manifest_ = std::move(*manifest);
+    weights_ = std::move(*found);
+    weights_.missing = std::move(missing);
+    manifest_ = std::exchange(weights_.manifest, {});
     co_return true;
   }
 
@@ -161,6 +190,8 @@ class NativeUnit final : public RankUnit {
     task.getTls().setCa(environment_.tls.ca);
     task.getTls().setCertificate(environment_.tls.certificate);
     task.getTls().setKey(environment_.tls.key);
+    task.setCluster(environment_.cluster.value);
+    encode(weights_, task.initWeights());
     auto answer = co_await request.send();
     Refusal refusal = decode(answer.getRefusal());
     if (static_cast<uint16_t>(refusal.code) == 0) co_return true;
@@ -223,6 +254,7 @@ class NativeUnit final : public RankUnit {
   }
 
   ModelManifest manifest_;
+  WeightSources weights_;  // without peers: the files are on this node
   kj::Own<RpcConnection> control_;
 };
 

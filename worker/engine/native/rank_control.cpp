@@ -19,6 +19,8 @@ kj::Promise<void> RankControlServer::start(StartContext context) {
   task.gpu = in.getGpu();
   auto tls = in.getTls();
   task.tls = {tls.getCa(), tls.getCertificate(), tls.getKey()};
+  task.cluster = {in.getCluster()};
+  task.weights = decode(in.getWeights());
   auto taken = rank_.start(std::move(task));
   if (!taken) encode(taken.refusal(), context.getResults().initRefusal());
   return kj::READY_NOW;

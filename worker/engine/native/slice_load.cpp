@@ -6,34 +6,19 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstdlib>
 #include <cstring>
 #include <errno.h>
 #include <mutex>
 #include <optional>
-#include <sys/mman.h>
 #include <unistd.h>
 #include <utility>
 
 namespace muster::worker {
 namespace {
 
-constexpr uint64_t ALIGNMENT = 64;
-constexpr uint64_t HUGE_PAGE = 2 << 20;
 constexpr uint64_t READ_BYTES = 4 << 20;  // one positional read; larger ones were not faster
 
 }  // namespace
-
-AlignedBytes::AlignedBytes(uint64_t size) : size_(size) {
-  uint64_t alignment = size >= HUGE_PAGE ? HUGE_PAGE : ALIGNMENT;
-  uint64_t rounded = std::max(alignment, (size + alignment - 1) / alignment * alignment);
-  data_.reset(static_cast<std::byte*>(std::aligned_alloc(alignment, rounded)));
-  KJ_REQUIRE(data_ != nullptr, "out of memory for a slice", size);
-  // A hint: 512 times fewer page faults while it is filled.
-  if (alignment == HUGE_PAGE) ::madvise(data_.get(), rounded, MADV_HUGEPAGE);
-}
-
-void AlignedBytes::Free::operator()(std::byte* memory) const { std::free(memory); }
 
 // What the reading threads share. Each slice is taken by one thread, which alone writes its element
 // of `loaded`.
