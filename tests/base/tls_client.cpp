@@ -15,6 +15,12 @@ std::string lastError(const char* what) {
   return std::string(what) + ": " + text;
 }
 
+// Counts in an int, which is the context's application data.
+int countTicket(SSL* connection, SSL_SESSION*) {
+  ++*static_cast<int*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(connection)));
+  return 0;
+}
+
 std::string talk(const ForeignTlsClient& client, uint16_t port) {
   std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context(SSL_CTX_new(TLS_client_method()),
                                                             SSL_CTX_free);
@@ -27,13 +33,17 @@ std::string talk(const ForeignTlsClient& client, uint16_t port) {
     SSL_CTX_use_certificate_file(context.get(), client.certificate.c_str(), SSL_FILETYPE_PEM);
     SSL_CTX_use_PrivateKey_file(context.get(), client.key.c_str(), SSL_FILETYPE_PEM);
   }
+  int tickets = 0;
+  SSL_CTX_set_app_data(context.get(), &tickets);
+  SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+  SSL_CTX_sess_set_new_cb(context.get(), countTicket);
   std::unique_ptr<BIO, decltype(&BIO_free_all)> bio(BIO_new_ssl_connect(context.get()),
                                                     BIO_free_all);
   BIO_set_conn_hostname(bio.get(), ("127.0.0.1:" + std::to_string(port)).c_str());
   if (BIO_do_connect(bio.get()) != 1) return lastError("connect");
   unsigned char verdict = 0;
   if (BIO_read(bio.get(), &verdict, 1) != 1) return lastError("read");
-  return "verdict " + std::to_string(verdict);
+  return "verdict " + std::to_string(verdict) + (tickets > 0 ? ", and tickets" : "");
 }
 
 }  // namespace

@@ -17,8 +17,8 @@ struct ForeignTlsClient {
   std::string key;
   TlsVersionLimit maximumVersion = TlsVersionLimit::NONE;
 
-  // Connects to 127.0.0.1 and reads one byte: "verdict 1", or what went wrong. Does not check the
-  // server's name.
+  // Connects to 127.0.0.1 and reads one byte: "verdict 1", or what went wrong; "verdict 1, and
+  // tickets" when it could resume the session. Does not check the server's name.
   kj::Promise<std::string> run(uint16_t port) const;
 };
 

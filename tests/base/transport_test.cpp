@@ -218,6 +218,14 @@ TEST_F(TransportTest, refusesAClientWithoutCertificate) {
   EXPECT_TRUE(accepted.empty());
 }
 
+// Nobody would come back with one.
+TEST_F(TransportTest, givesNoTicketsToResumeASession) {
+  serve();
+  auto files = authority.issue(Role::WORKER, "w1");
+  ForeignTlsClient client{.ca = files.ca, .certificate = files.certificate, .key = files.key};
+  EXPECT_EQ(outcomeOf(client), "verdict 1");
+}
+
 TEST_F(TransportTest, refusesTls12ButTakesTheSameClientWith13) {
   serve();
   auto files = authority.issue(Role::WORKER, "w1");
