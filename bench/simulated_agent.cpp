@@ -2,12 +2,15 @@
 
 #include "base/tls_transport.h"
 
+#include <algorithm>
+
 namespace muster::bench {
 
 SimulatedAgent::SimulatedAgent(AgentShop& shop, const NodeName& name, const TlsFiles& files,
                                std::function<void(Epoch)> leaderAnswered)
     : shop_(shop),
-      transport_(makeTlsTransport(shop.loop.network(), shop.loop.timer(), shop.cluster, files)),
+      transport_(makeTlsTransport(shop.loop.network(), shop.loop.timer(), shop.cluster, files,
+                                  {.handshakeDeadline = worker::CONNECT_DEADLINE})),
       keeper_(orders_, {}, shop.random.guid(), ranks_, shop.logger),
       leaderAnswered_(std::move(leaderAnswered)),
       tasks_("a simulated agent") {
@@ -24,6 +27,11 @@ SimulatedAgent::SimulatedAgent(AgentShop& shop, const NodeName& name, const TlsF
     links_.push_back(kj::heap<worker::CoordinatorLink>(environment, owner, address));
     tasks_.add(links_.back()->run());
   }
+}
+
+bool SimulatedAgent::isAttached() const {
+  auto isUp = [](const auto& link) { return link->status().state == worker::LinkState::ATTACHED; };
+  return answeredIn_.value > 0 && std::ranges::all_of(links_, isUp);
 }
 
 WorkerHello SimulatedAgent::hello() const {
@@ -46,6 +54,10 @@ bool SimulatedAgent::answered(SteadyTime sentAt, const HeartbeatAnswer& answer) 
     leaderAnswered_(answeredIn_);
   }
   return leads;
+}
+
+bool SimulatedAgent::isLed() const {
+  return std::ranges::any_of(links_, [](const auto& link) { return link->status().leading; });
 }
 
 }  // namespace muster::bench

@@ -53,6 +53,9 @@ class SimulatedAgent final : private worker::LinkOwner {
   SimulatedAgent(AgentShop& shop, const NodeName& name, const TlsFiles& files,
                  std::function<void(Epoch)> leaderAnswered);
 
+  // At every coordinator, and a leader has answered.
+  bool isAttached() const;
+
  private:
   WorkerHello hello() const override;
   NodeReport report() override { return {++reports_, {}, keeper_.highestOrder()}; }
@@ -61,6 +64,7 @@ class SimulatedAgent final : private worker::LinkOwner {
     return keeper_.sawToken(token, from);
   }
   bool answered(SteadyTime sentAt, const HeartbeatAnswer& answer) override;
+  bool isLed() const override;
   worker::Signal& changes() override { return changes_; }
 
   AgentShop& shop_;

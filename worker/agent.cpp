@@ -166,4 +166,8 @@ bool Agent::answered(SteadyTime sentAt, const HeartbeatAnswer& answer) {
   return leads;
 }
 
+bool Agent::isLed() const {
+  return std::ranges::any_of(links_, [](const auto& link) { return link->status().leading; });
+}
+
 }  // namespace muster::worker

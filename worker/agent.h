@@ -83,6 +83,7 @@ class Agent final : private LinkOwner, public WeightDirectory {
   schema::Agent::Client agentFor(const std::string& coordinator) override;
   Result<Done> sawToken(const FencingToken& token, const std::string& from) override;
   bool answered(SteadyTime sentAt, const HeartbeatAnswer& answer) override;
+  bool isLed() const override;
   Signal& changes() override { return changes_; }
 
   AgentEnvironment environment_;

@@ -73,6 +73,7 @@ CoordinatorLink::CoordinatorLink(LinkEnvironment environment, LinkOwner& owner, 
       owner_(owner),
       policy_(policy),
       lost_(policy.lost, environment_.random),
+      unhurried_(policy.unhurried, environment_.random),
       refused_(policy.refused, environment_.random) {
   status_.address = std::move(address);
 }
@@ -234,7 +235,8 @@ Duration CoordinatorLink::ended(const kj::Exception& why) {
     environment_.logger.log(level, wasAttached ? "connection lost" : "cannot attach",
                             {{"address", status_.address}, {"why", problem}});
   }
-  return passing ? lost_.next() : policy_.refused.delayMin + refused_.next();
+  if (!passing) return policy_.refused.delayMin + refused_.next();
+  return owner_.isLed() ? unhurried_.next() : lost_.next();
 }
 
 }  // namespace muster::worker

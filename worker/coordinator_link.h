@@ -34,6 +34,8 @@ class LinkOwner {
   // A heartbeat sent at `sentAt` was answered; the token of the answer has been seen. Returns
   // whether it came from the leader of the highest epoch known.
   virtual bool answered(SteadyTime sentAt, const HeartbeatAnswer& answer) = 0;
+  // Whether the leader of the highest epoch known has answered the last heartbeat to it.
+  virtual bool isLed() const = 0;
   // Fired when a leader should hear at once.
   virtual Signal& changes() = 0;
 };
@@ -46,10 +48,19 @@ struct LinkEnvironment {
   Logger logger;
 };
 
+// For connecting with all handshakes, and as long again for the answer to a hello. When thousands
+// of workers dial a coordinator in one moment, the last of them waits for some seconds; who gave up
+// sooner would come again, and the work for its first try would be lost.
+constexpr Duration CONNECT_DEADLINE = 15_s;
+
 struct LinkPolicy {
-  BackoffPolicy lost{50_ms, 2_s};    // the coordinator is gone, or it takes too long
+  BackoffPolicy lost{50_ms, 2_s};  // the coordinator is gone, or it takes too long
+  // The same while another coordinator leads: nothing is missed, and one that is started again is
+  // not met by all workers in one moment. With a heartbeat's deadline less than a new leader
+  // grants.
+  BackoffPolicy unhurried{4_s, 4_s};
   BackoffPolicy refused{5_s, 60_s};  // trying again would not help until somebody changes it
-  Duration attachDeadline = 5_s;
+  Duration attachDeadline = CONNECT_DEADLINE;
   Duration heartbeatDeadline = 2_s;
   Duration questionDeadline = 5_s;
   Duration heartbeatMin = 50_ms;  // bounds of what a coordinator may ask for
@@ -102,6 +113,7 @@ class CoordinatorLink {
   Signal leads_;  // fired when this coordinator says that it leads now
   SteadyTime attachedAt_;
   Backoff lost_;
+  Backoff unhurried_;
   Backoff refused_;
 };
 

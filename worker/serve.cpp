@@ -163,8 +163,9 @@ struct Machine {
     std::string wanted = commonName({Role::WORKER, config.node.name.value});
     std::string found;
     KJ_IF_MAYBE (why, kj::runCatchingExceptions([&] {
-                   transport = makeReloadableTransport(loop.network(), loop.timer(), config.cluster,
-                                                       config.tls);
+                   transport =
+                       makeReloadableTransport(loop.network(), loop.timer(), config.cluster,
+                                               config.tls, {.handshakeDeadline = CONNECT_DEADLINE});
                    found = readCertificate(config.tls.certificate).commonName;
                  })) {
       return Refusal{RefusalCode::NOT_AUTHENTICATED, why->getDescription().cStr()};

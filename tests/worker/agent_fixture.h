@@ -51,9 +51,10 @@ class AgentFixture : public testing::Test {
   }
 
   // Delays are short, so that tests are quick; their proportions are those of production.
-  static LinkPolicy policy() {
+  LinkPolicy policy() const {
     LinkPolicy policy;
     policy.lost = {10_ms, 50_ms};
+    policy.unhurried = unhurried_;
     policy.refused = {20_ms, 50_ms};
     policy.heartbeatDeadline = 300_ms;
     policy.heartbeatMin = 10_ms;
@@ -91,6 +92,7 @@ class AgentFixture : public testing::Test {
   kj::Own<Transport> transport_;
   MemoryOrderDisk disk_;
   MemoryOrderStore orders_{disk_};
+  BackoffPolicy unhurried_{50_ms, 50_ms};
   FakeRanks ranks_;
   std::string weightAddress_;
   FakeInspection inspection_;

@@ -150,6 +150,21 @@ TEST_F(CoordinatorLinkTest, triesUntilSomebodyListensAndSaysOnceWhyItWaits) {
   until([&] { return agent->status().links[0].state == LinkState::ATTACHED; });
 }
 
+TEST_F(CoordinatorLinkTest, doesNotHurryBackWhileAnotherCoordinatorLeads) {
+  auto leader = coordinator("co1");
+  auto gone = coordinator("co2");
+  gone->stop();
+  unhurried_ = {1_min, 1_min};
+  auto agent = start({leader->address(), gone->address()});
+  until([&] { return agent->status().links[0].leading; });
+  uint64_t attempts = agent->status().links[1].attempts;
+  size_t beats = leader->reports.size();
+  until([&] { return leader->reports.size() >= beats + 10; });
+  EXPECT_LE(agent->status().links[1].attempts, attempts + 1);
+  leader->stop();  // from now on each may be the one that leads
+  until([&] { return agent->status().links[0].attempts >= 5; });
+}
+
 TEST_F(CoordinatorLinkTest, aStandbyAndADeposedLeaderGiveNoLease) {
   auto deposed = coordinator("co1");
   auto leader = coordinator("co2");
