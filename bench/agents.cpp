@@ -3,8 +3,9 @@
 //
 // Usage: muster-agents CLUSTER PKI_FOLDER FIRST COUNT DEVICES ADDRESS...
 // Agents gpu100000 + FIRST and so on; CA and key lie in PKI_FOLDER. They start a few at a time,
-// each as soon as one before it has heard of the leader. Prints "epoch E answered N at T": so many
-// have been answered by the leader of epoch E, the last at T ns of the kernel's boot clock.
+// each as soon as one before it is attached everywhere and has heard of the leader. Prints "epoch E
+// answered N at T": so many have been answered by the leader of epoch E, the last at T ns of the
+// kernel's boot clock.
 #include "base/kj_time.h"
 #include "bench/simulated_agent.h"
 #include "tests/base/temporary_folder.h"
@@ -12,15 +13,19 @@
 #include <kj/debug.h>
 
 #include <cstdio>
+#include <cstdlib>
+#include <filesystem>
 #include <map>
+#include <optional>
 #include <sys/resource.h>
+#include <utility>
 
 namespace muster::bench {
 namespace {
 
-constexpr size_t STARTING_MAX = 16;  // at the same time: handshakes have deadlines
-constexpr Duration SAID_EVERY = 10_ms;
-constexpr int PRIORITY = -10;  // that of a coordinator
+constexpr size_t STARTING_MAX = 8;      // at the same time: handshakes have deadlines
+constexpr Duration LOOK_EVERY = 50_ms;  // what is said then tells when it happened
+constexpr int NICENESS = 5;             // a coordinator takes -10 where it may, ZooKeeper has 0
 
 class Fleet {
  public:
@@ -28,10 +33,9 @@ class Fleet {
       : shop_(shop), pki_(std::move(pki)), next_(first), end_(first + count) {}
 
   void run() {
-    while (next_ < end_ && starting_ < STARTING_MAX) startOne();
     for (;;) {
-      shop_.loop.timer().afterDelay(toKj(SAID_EVERY)).wait(shop_.loop.waitScope());
-      while (next_ < end_ && starting_ < STARTING_MAX) startOne();
+      startMore();
+      shop_.loop.timer().afterDelay(toKj(LOOK_EVERY)).wait(shop_.loop.waitScope());
       sayNews();
     }
   }
@@ -43,21 +47,25 @@ class Fleet {
     bool isSaid = true;
   };
 
+  void startMore() {
+    std::erase_if(starting_, [](const SimulatedAgent* agent) { return agent->isAttached(); });
+    while (next_ < end_ && starting_.size() < STARTING_MAX) startOne();
+    if (next_ == end_) folder_.reset();  // this process ends by being killed
+  }
+
   void startOne() {
     NodeName name{"gpu" + std::to_string(100'000 + next_++)};
     CertificateRequest request;
     request.identity = {Role::WORKER, name.value};
     request.cluster = shop_.cluster;
-    TlsFiles files = issueCertificate(pki_, request, folder_.path());
-    ++starting_;
-    bool isFirst = true;
-    agents_.push_back(
-        kj::heap<SimulatedAgent>(shop_, name, files, [this, isFirst](Epoch epoch) mutable {
-          if (isFirst) --starting_;
-          isFirst = false;
-          auto& answered = answered_[epoch];
-          answered = {answered.count + 1, shop_.clock.steadyNow(), false};
-        }));
+    TlsFiles files = issueCertificate(pki_, request, folder_->path());
+    agents_.push_back(kj::heap<SimulatedAgent>(shop_, name, files, [this](Epoch epoch) {
+      auto& answered = answered_[epoch];
+      answered = {answered.count + 1, shop_.clock.steadyNow(), false};
+    }));
+    starting_.push_back(agents_.back());
+    std::filesystem::remove(files.certificate);
+    std::filesystem::remove(files.key);
   }
 
   void sayNews() {
@@ -73,20 +81,27 @@ class Fleet {
 
   AgentShop& shop_;
   std::string pki_;
-  TemporaryFolder folder_;
+  std::optional<TemporaryFolder> folder_{std::in_place};  // until all have their certificates
   uint64_t next_;
   uint64_t end_;
-  size_t starting_ = 0;
   std::map<Epoch, Answered> answered_;
   std::vector<kj::Own<SimulatedAgent>> agents_;
+  std::vector<const SimulatedAgent*> starting_;
 };
 
-// Coordinators take a higher priority where they may. Agents stand for other machines, which do not
-// have to wait until a coordinator leaves them a core.
-void goFirst() { (void)setpriority(PRIO_PROCESS, 0, PRIORITY); }
+// Agents stand for other machines. What is too much for this one shall hold up them, and not the
+// coordinators and ZooKeeper.
+void stepBack() { (void)setpriority(PRIO_PROCESS, 0, NICENESS); }
+
+// Certificates are flushed when they are written. On a disk that holds up all agents of this
+// process, and the logs of the ZooKeeper servers as well.
+void writeToMemory() {
+  if (std::filesystem::is_directory("/dev/shm")) setenv("TMPDIR", "/dev/shm", 1);
+}
 
 int run(const std::vector<std::string>& words) {
-  goFirst();
+  stepBack();
+  writeToMemory();
   AgentShop shop;
   shop.cluster = {words[0]};
   shop.devices = static_cast<uint32_t>(std::stoul(words[4]));

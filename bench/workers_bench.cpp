@@ -28,7 +28,7 @@ namespace muster::bench {
 namespace {
 
 constexpr Duration REATTACHED_BY = 30_s;
-constexpr auto LOOK_EVERY = 20 * kj::MILLISECONDS;
+constexpr auto LOOK_EVERY = 100 * kj::MILLISECONDS;  // reads all that the agents have said
 constexpr Duration CALM = 5_s;  // after all have attached: orders are obeyed, states written
 
 class Workers {
