@@ -32,6 +32,8 @@ struct RankTask {
   gpu @7 :Text;                     # UUID of the GPU to compute on; empty: the CPU
   cluster @8 :Text;                 # as certificates say
   weights @9 :Worker.WeightSources; # without the manifest; no peers: the files of this node
+  cacheFolder @10 :Text;            # for slices that came from other nodes; empty: none
+  cacheBytesMax @11 :UInt64;        # of all that is kept there
 }
 
 struct TlsPaths {                   # PEM files; empty: nobody is answered

@@ -56,6 +56,13 @@ ConfigSchema makeSchema() {
       configKey("weights.listen", STRING, "",
                 "Where ranks of nodes without a model's files read them from this node's, by "
                 "convention port 7411. Empty: nowhere."),
+      configKey(
+          "weights.cache", STRING, "",
+          "Absolute path of a folder where slices that came from other nodes are kept for the "
+          "next rank. On a tmpfs, such as below `/dev/shm`, it is the host's memory, which "
+          "plans know nothing of. Empty: nothing is kept."),
+      configKey("weights.cache_max", BYTES, "16GiB",
+                "How much is kept there; what was used longest ago goes."),
       configKey("tls.ca", STRING, "/etc/muster/pki/ca.crt", "Whom to trust."),
       configKey("tls.certificate", STRING, "/etc/muster/pki/worker.crt", "Ours: `worker/NODE`."),
       configKey("tls.key", STRING, "/etc/muster/pki/worker.key", "Its private key."),
@@ -173,6 +180,10 @@ void checkLists(const WorkerConfig& config, Errors& errors) {
     if (root.starts_with('/')) continue;
     errors.add("model_roots", "model root \"" + root + "\" is not an absolute path");
   }
+  if (!config.weightCache.empty() && !config.weightCache.starts_with('/')) {
+    errors.add("weights.cache",
+               "weights.cache \"" + config.weightCache + "\" is not an absolute path");
+  }
 }
 
 }  // namespace
@@ -193,6 +204,8 @@ Result<WorkerConfig> workerConfig(const ConfigTable& table) {
   config.rankBinary = table.text("rank_binary");
   config.httpListen = table.text("http.listen");
   config.weightListen = table.text("weights.listen");
+  config.weightCache = table.text("weights.cache");
+  config.weightCacheMax = table.bytes("weights.cache_max");
   config.tls = {table.text("tls.ca"), table.text("tls.certificate"), table.text("tls.key")};
   config.logLevel = *parseLogLevel(table.text("log.level"));
   config.logFormat = *parseLogFormat(table.text("log.format"));

@@ -22,6 +22,8 @@ struct WorkerConfig {
   std::string rankBinary;    // empty: muster-rank beside our own executable
   std::string httpListen;    // empty: no HTTP port
   std::string weightListen;  // empty: no other node may read models here
+  std::string weightCache;   // folder; empty: nothing from other nodes is kept
+  Bytes weightCacheMax;
   TlsFiles tls;
   LogLevel logLevel = LogLevel::INFO;
   LogFormat logFormat = LogFormat::TEXT;

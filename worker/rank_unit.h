@@ -39,6 +39,8 @@ struct RankEnvironment {
   std::vector<DeviceInfo> devices = {};  // of this node
   ClusterName cluster = {};
   WeightDirectory* directory = nullptr;  // null: no other node's files are read
+  std::string cacheFolder = {};          // of slices that came from other nodes; empty: none
+  Bytes cacheMax = {};
 };
 
 // Base of the engines' units. A unit is made for a new assignment, or for the process of an earlier

@@ -120,10 +120,10 @@ struct Machine {
     orders = makeFileOrderStore(config.orderFile());
     inspection = kj::heap<ThreadedInspection>(loop.timer(),
                                               lookBelow(ModelRoots(config.modelRoots), node.name));
-    rankEnvironment = kj::heap<RankEnvironment>(
-        RankEnvironment{loop.timer(), clock, random, loop.network(), *rankProcesses, *inspection,
-                        logger, rankBinary(config), config.modelRoots, node.address,
-                        absolutePaths(config.tls), node.devices, config.cluster, &directory});
+    rankEnvironment = kj::heap<RankEnvironment>(RankEnvironment{
+        loop.timer(), clock, random, loop.network(), *rankProcesses, *inspection, logger,
+        rankBinary(config), config.modelRoots, node.address, absolutePaths(config.tls),
+        node.devices, config.cluster, &directory, config.weightCache, config.weightCacheMax});
     ranks = makeRanks(*rankEnvironment, config.dataDirectory);
   }
 

@@ -26,13 +26,14 @@ def restart(cluster, node):
                     lambda: all(one["status"]["attached"] for one in cluster.get("nodes")))
 
 
-def hide(cluster, *nodes):
-    """From now on these nodes have no folder with models."""
+def hide(cluster, *nodes, weights=""):
+    """From now on these nodes have no folder with models. `weights`: more keys of that table."""
     empty = os.path.join(cluster.root, "empty")
     os.makedirs(empty, exist_ok=True)
     for node in nodes:
         with open(configOf(cluster, node)) as file:
             text = file.read()
+        text = text.replace("[weights]\n", f"[weights]\n{weights}")
         with open(configOf(cluster, node), "w") as file:
             file.write(re.sub(r"(?m)^model_roots = .*$", f'model_roots = ["{empty}"]', text))
         restart(cluster, node)
@@ -52,6 +53,13 @@ def slices(ranks):
 
 def logOf(cluster, reference):
     return cluster.run("logs", reference).out
+
+
+def readyAfter(cluster, lost):
+    """The ranks of the sample, once they are Ready without the one that was lost."""
+    ranks = cluster.ranks("sample")
+    ready = all(one["phase"] == "Ready" and one["generation"] > lost["generation"] for one in ranks)
+    return ranks if ready else None
 
 
 def test_aReplicaOnANodeWithoutTheFilesIsTheSame():
@@ -84,19 +92,29 @@ def test_aKilledRankOnANodeWithoutTheFilesIsReplacedAndTheOthersStay():
         stay = [one for one in before if one["rank"] != lost["rank"]]
         reads = {one["rank"]: readCount(one["pid"]) for one in stay}
         os.kill(lost["pid"], signal.SIGKILL)
-
-        def next_():
-            ranks = cluster.ranks("sample")
-            ready = all(one["phase"] == "Ready" and one["generation"] > lost["generation"] for one in ranks)
-            return ranks if ready else None
-
-        after = cluster.waitFor("the next generation is Ready", next_)
+        after = cluster.waitFor("the next generation is Ready", lambda: readyAfter(cluster, lost))
         checkEqual(slices(after), slices(before), "slices and their checksums")
         checkEqual(after[lost["rank"]]["node"], "w2", "where the replacement runs")
         for one in stay:
             now = after[one["rank"]]
             checkEqual((now["pid"], now["start_time"]), (one["pid"], one["start_time"]), "the process of a survivor")
             check(readCount(now["pid"]) - reads[one["rank"]] < NOISE, "a survivor has read")
+
+
+def test_whatANodeHasKeptIsNotReadFromAnotherAgain():
+    with clusterOf(2) as cluster:
+        hide(cluster, "w2", weights=f'cache = "{cluster.root}/cache"\n')
+        cluster.waitFor("the cluster's schema level has risen", lambda: cluster.status()["schema_level"] >= 2)
+        cluster.apply(deployment("sample", makeSmallModel(cluster.models)), "--wait")
+        before = cluster.ranks("sample")
+        lost = next(one for one in before if one["node"] == "w2" and one["rank"] != 0)
+        readers = cluster.logOf("w1").count("another node reads weights")
+        check(readers > 0, "nobody has read from w1")
+        os.kill(lost["pid"], signal.SIGKILL)
+        after = cluster.waitFor("the next generation is Ready", lambda: readyAfter(cluster, lost))
+        checkEqual(slices(after), slices(before), "slices and their checksums")
+        checkEqual(cluster.logOf("w1").count("another node reads weights"), readers, "how often w1 was read from")
+        check("from the cache of this node" in logOf(cluster, f"sample/0/{lost['rank']}"), "it does not say whence")
 
 
 def test_aNodeThatDoesNotAnswerIsPassedOver():

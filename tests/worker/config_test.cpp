@@ -42,6 +42,8 @@ TEST(WorkerConfig, readsANodeWithItsDevices) {
   EXPECT_EQ(config->coordinators.size(), 3u);
   EXPECT_EQ(config->orderFile(), "/var/lib/muster/worker/orders");
   EXPECT_EQ(config->httpListen, "");
+  EXPECT_EQ(config->weightListen, "");
+  EXPECT_EQ(config->weightCache, "");
 }
 
 struct Case {
@@ -59,6 +61,7 @@ TEST(WorkerConfig, refusesWhatCannotWork) {
       {"a coordinator without port", {{"coordinators", "co1"}}, "not of the form HOST:PORT"},
       {"a port beyond the last", {{"coordinators", "co1:70000"}}, "not of the form HOST:PORT"},
       {"a relative root", {{"model_roots", "models"}}, "not an absolute path"},
+      {"a relative cache", {{"weights.cache", "cache"}}, "not an absolute path"},
       {"a label without value", {{"labels", "nvme"}}, "not of the form KEY=VALUE"},
       {"a label given twice", {{"labels", "a=1,a=2"}}, "is given twice"},
   };

@@ -31,7 +31,7 @@ class PeerLoadTest : public WeightFixture {
   kj::Own<PeerLoad> begin(PeerLoadTask task, PeerLoadLimits limits = {}) {
     return kj::heap<PeerLoad>(
         *dialling_, loop_.timer(), random_, std::move(task),
-        [this](const NodeName& node) { asked_.push_back(node.value); }, limits);
+        [this](const std::string& whence) { asked_.push_back(whence); }, limits);
   }
   Loaded load(PeerLoadTask task, PeerLoadLimits limits = {}) {
     auto load = begin(std::move(task), limits);
@@ -99,7 +99,7 @@ TEST_F(PeerLoadTest, aNodeWithoutTheModelIsPassedOver) {
   auto with = serve("w2");
   auto loaded = load(task({without.peer, with.peer}));
   ASSERT_TRUE(loaded.ok()) << loaded.refusal().text;
-  EXPECT_THAT(asked_, ElementsAre("w2"));
+  EXPECT_THAT(asked_, ElementsAre("node w2"));
 }
 
 TEST_F(PeerLoadTest, whenANodeDiesMidwayTheNextOneGoesOn) {
@@ -116,7 +116,7 @@ TEST_F(PeerLoadTest, whenANodeDiesMidwayTheNextOneGoesOn) {
   ASSERT_TRUE(loaded.ok()) << loaded.refusal().text;
   EXPECT_EQ(checksumsOf(loaded), wanted);
   EXPECT_EQ(load->loadedBytes(), total) << "what was begun twice is counted once";
-  EXPECT_THAT(asked_, ElementsAre("w1", "w2"));
+  EXPECT_THAT(asked_, ElementsAre("node w1", "node w2"));
 }
 
 TEST_F(PeerLoadTest, whenTheLastNodeDiesTheRefusalSaysWhoWasAsked) {
@@ -165,7 +165,7 @@ TEST_F(PeerLoadTest, aWrongByteIsRefusedAndTheNextNodeIsAsked) {
     auto helped = load(wanted);
     ASSERT_TRUE(helped.ok()) << helped.refusal().text;
     EXPECT_EQ(checksumsOf(helped), right);
-    EXPECT_THAT(asked_, ElementsAre("w1", "w2"));
+    EXPECT_THAT(asked_, ElementsAre("node w1", "node w2"));
   }
 }
 
@@ -207,6 +207,41 @@ TEST_F(PeerLoadTest, textsComeIntoTheFolderThatIsNamed) {
   EXPECT_EQ(SampleModel::read(own.path() + "/model/config.json"),
             SampleModel::read(model_.folder / "config.json"));
   EXPECT_FALSE(std::filesystem::exists(own.path() + "/model/chat_template.jinja"));
+}
+
+TEST_F(PeerLoadTest, whatWasKeptIsNotAskedForAgain) {
+  TemporaryFolder own;
+  auto wanted = task({});
+  wanted.cache = SliceCache(own.path() + "/cache", 1_GiB);
+  auto right = checksums(wanted.slices);
+  {
+    auto node = serve("w1");
+    wanted.from.peers = {node.peer};
+    ASSERT_TRUE(load(wanted).ok());
+    EXPECT_THAT(asked_, ElementsAre("the cache of this node", "node w1"));
+  }
+  asked_.clear();
+  auto loaded = load(wanted);  // w1 is gone
+  ASSERT_TRUE(loaded.ok()) << loaded.refusal().text;
+  EXPECT_EQ(checksumsOf(loaded), right);
+  EXPECT_THAT(asked_, ElementsAre("the cache of this node"));
+}
+
+TEST_F(PeerLoadTest, whatWasKeptAndIsNotWhatAReadyRankHasIsAskedForAgain) {
+  TemporaryFolder own;
+  auto wanted = task({});
+  wanted.cache = SliceCache(own.path() + "/cache", 1_GiB);
+  flip(wanted.slices[1]);
+  auto node = serve("w1");
+  wanted.from.peers = {node.peer};
+  ASSERT_TRUE(load(wanted).ok());
+  flip(wanted.slices[1]);  // as it was
+  wanted.from.checksums = checksums(wanted.slices);
+  asked_.clear();
+  auto loaded = load(wanted);
+  ASSERT_TRUE(loaded.ok()) << loaded.refusal().text;
+  EXPECT_EQ(checksumsOf(loaded), wanted.from.checksums);
+  EXPECT_THAT(asked_, ElementsAre("the cache of this node", "node w1"));
 }
 
 TEST_F(PeerLoadTest, destroyingALoadStopsIt) {

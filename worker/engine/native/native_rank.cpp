@@ -231,17 +231,18 @@ Result<Done> NativeRank::beginPeerLoad(sharding::RankShard shard) {
                    .text = task.weights.missing +
                            "; other nodes cannot be asked, for this rank has no certificate"};
   }
-  transport_ = makeTlsTransport(network_, timer_, task.cluster, task.tls);
   PeerLoadTask peers{.source = task.assignment.modelSource,
                      .manifestDigest = task.manifest.digest,
                      .from = task.weights,
                      .slices = std::move(shard.slices),
                      .textFolder = answers() ? TEXT_FOLDER : ""};
-  load_ = kj::heap<PeerLoad>(
-      *transport_, timer_, random_, std::move(peers), [this](const NodeName& node) {
-        enter(ReplicaPhase::LOADING,
-              "from node " + node.value + ", since " + KJ_ASSERT_NONNULL(task_).weights.missing);
-      });
+  if (!task.cacheFolder.empty()) peers.cache = SliceCache(task.cacheFolder, task.cacheMax);
+  transport_ = makeTlsTransport(network_, timer_, task.cluster, task.tls);
+  auto onSource = [this](const std::string& whence) {
+    enter(ReplicaPhase::LOADING,
+          "from " + whence + ", since " + KJ_ASSERT_NONNULL(task_).weights.missing);
+  };
+  load_ = kj::heap<PeerLoad>(*transport_, timer_, random_, std::move(peers), kj::mv(onSource));
   return Done{};
 }
 

@@ -35,7 +35,9 @@ struct NativeRankTask {
   // does neither.
   TlsFiles tls = {};
   ClusterName cluster = {};
-  WeightSources weights = {};  // without peers: the files of this node are read
+  WeightSources weights = {};    // without peers: the files of this node are read
+  std::string cacheFolder = {};  // for what comes from peers; empty: none
+  Bytes cacheMax = {};
 };
 
 // Whether a process that does the one can go on as the other: the same rank with the same weights

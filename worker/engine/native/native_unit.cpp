@@ -192,6 +192,8 @@ class NativeUnit final : public RankUnit {
     task.getTls().setKey(environment_.tls.key);
     task.setCluster(environment_.cluster.value);
     encode(weights_, task.initWeights());
+    task.setCacheFolder(environment_.cacheFolder);
+    task.setCacheBytesMax(environment_.cacheMax.count);
     auto answer = co_await request.send();
     Refusal refusal = decode(answer.getRefusal());
     if (static_cast<uint16_t>(refusal.code) == 0) co_return true;

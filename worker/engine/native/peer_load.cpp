@@ -51,11 +51,11 @@ bool gaveWrongBytes(const std::optional<Refusal>& outcome) {
 }  // namespace
 
 PeerLoad::PeerLoad(Transport& transport, kj::Timer& timer, Random& random, PeerLoadTask task,
-                   kj::Function<void(const NodeName&)> onPeer, PeerLoadLimits limits)
+                   kj::Function<void(const std::string&)> onSource, PeerLoadLimits limits)
     : transport_(transport),
       timer_(timer),
       task_(std::move(task)),
-      onPeer_(kj::mv(onPeer)),
+      onSource_(kj::mv(onSource)),
       limits_(limits),
       backoff_(limits.busy, random),
       outcomes_(task_.from.peers.size()) {
@@ -75,19 +75,43 @@ kj::Promise<Result<std::vector<LoadedSlice>>> PeerLoad::loaded() { return kj::mv
 // A node that gave wrong bytes is not asked again; the others are, as long as one of them is only
 // busy. Who watches the rank ends a load that does not get on.
 Co<Result<std::vector<LoadedSlice>>> PeerLoad::run() {
+  if (task_.cache) co_await takeKept();
+  if (hasAll()) co_return takeAll();
   for (;;) {
     for (size_t i = 0; i < outcomes_.size(); ++i) {
       if (gaveWrongBytes(outcomes_[i])) continue;
       auto outcome = co_await tryPeer(i);
-      if (outcome) {
-        std::vector<LoadedSlice> slices;
-        for (auto& target : targets_) slices.push_back(std::move(target.loaded));
-        co_return kj::mv(slices);
-      }
+      if (outcome) co_return takeAll();
       outcomes_[i] = outcome.refusal();
     }
     if (std::none_of(outcomes_.begin(), outcomes_.end(), isBusy)) co_return refusal();
     co_await timer_.afterDelay(toKj(backoff_.next()));
+  }
+}
+
+bool PeerLoad::hasAll() const {
+  return hasTexts_ && std::all_of(targets_.begin(), targets_.end(),
+                                  [](const Target& target) { return target.isWhole; });
+}
+
+std::vector<LoadedSlice> PeerLoad::takeAll() {
+  std::vector<LoadedSlice> slices;
+  for (auto& target : targets_) slices.push_back(std::move(target.loaded));
+  return slices;
+}
+
+// Between two slices the loop may answer the agent.
+Co<void> PeerLoad::takeKept() {
+  onSource_("the cache of this node");
+  for (size_t i = 0; i < targets_.size(); ++i) {
+    Target& target = targets_[i];
+    target.isWhole = task_.cache->find(task_.manifestDigest, target.loaded) &&
+                     wrongChecksum(target.loaded).empty();
+    if (target.isWhole) {
+      target.got = target.loaded.bytes.size();
+      loadedBytes_ += target.got;
+    }
+    co_await kj::evalLater([] {});
   }
 }
 
@@ -115,7 +139,7 @@ Co<Result<Done>> PeerLoad::loadFrom(WeightPeer peer) {
   auto opened =
       co_await withDeadline(timer_, limits_.open, "opening the model", answerOf(request.send()));
   if (isRefused(opened.getRefusal())) co_return decode(opened.getRefusal());
-  onPeer_(peer.node);
+  onSource_("node " + peer.node.value);
   Files files = opened.getFiles();
   co_await readSlices(files);
   if (!hasTexts_) co_await readTexts(files);
@@ -211,16 +235,22 @@ void PeerLoad::take(const Piece& piece, schema::ModelFiles::ReadResults::Reader 
 void PeerLoad::finish(Target& target) {
   auto& loaded = target.loaded;
   loaded.checksum = XXH3_64bits(loaded.bytes.data(), loaded.bytes.size());
-  auto known = task_.from.checksums.find(loaded.slice.tensor);
-  std::string found = checksumText(loaded.checksum);
-  if (known != task_.from.checksums.end() && known->second != found) {
-    fault_ =
-        Refusal{.code = RefusalCode::WEIGHTS_CORRUPT,
-                .text = "its bytes of " + loaded.slice.tensor + " in " + loaded.slice.file +
-                        " have checksum " + found + "; a rank that is Ready has " + known->second};
+  std::string wrong = wrongChecksum(loaded);
+  if (!wrong.empty()) {
+    fault_ = Refusal{.code = RefusalCode::WEIGHTS_CORRUPT, .text = wrong};
     kj::throwFatalException(KJ_EXCEPTION(FAILED, fault_->text.c_str()));
   }
   target.isWhole = true;
+  if (task_.cache) task_.cache->keep(task_.manifestDigest, loaded);
+}
+
+// How a slice differs from that of a rank that is Ready; empty: not, as far as is known.
+std::string PeerLoad::wrongChecksum(const LoadedSlice& loaded) const {
+  auto known = task_.from.checksums.find(loaded.slice.tensor);
+  std::string found = checksumText(loaded.checksum);
+  if (known == task_.from.checksums.end() || known->second == found) return "";
+  return "its bytes of " + loaded.slice.tensor + " in " + loaded.slice.file + " have checksum " +
+         found + "; a rank that is Ready has " + known->second;
 }
 
 // Into a folder of the rank, where they are read as those of a model's own folder are.

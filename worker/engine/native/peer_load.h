@@ -3,7 +3,8 @@
 // One node after the other is asked, until all is there: what a node has given whole is kept when
 // it goes, and a slice is never put together from two. Each piece is proven by the checksum of what
 // was read over there. Where another rank holds the same slices, each slice is proven by that one's
-// checksum: that also finds a file that has changed over there.
+// checksum: that also finds a file that has changed over there. With a cache, what an earlier rank
+// of this node was given is not asked for again.
 #pragma once
 
 #include "base/backoff.h"
@@ -13,6 +14,7 @@
 #include "base/transport.h"
 #include "protocol/order.h"
 #include "protocol/weights.capnp.h"
+#include "worker/engine/native/slice_cache.h"
 #include "worker/engine/native/weight_load.h"
 
 #include <kj/async.h>
@@ -32,6 +34,7 @@ struct PeerLoadTask {
   WeightSources from;          // its manifest is not used
   std::vector<sharding::Slice> slices;
   std::string textFolder = {};  // made, for the texts beside the weights; empty: none are wanted
+  std::optional<SliceCache> cache = {};  // looked into first; what comes is kept there
 };
 
 struct PeerLoadLimits {
@@ -43,9 +46,10 @@ struct PeerLoadLimits {
 
 class PeerLoad final : public WeightLoad {
  public:
-  // `transport`, `timer` and `random` outlive this. `onPeer`: which node is asked from now on.
+  // `transport`, `timer` and `random` outlive this. `onSource`: whence slices come from
+  // now on, "node w1".
   PeerLoad(Transport& transport, kj::Timer& timer, Random& random, PeerLoadTask task,
-           kj::Function<void(const NodeName&)> onPeer, PeerLoadLimits limits = {});
+           kj::Function<void(const std::string&)> onSource, PeerLoadLimits limits = {});
   ~PeerLoad() noexcept(false) override;
 
   // Refuses WEIGHTS_CORRUPT when a node gave wrong bytes and no other could help, else
@@ -70,6 +74,9 @@ class PeerLoad final : public WeightLoad {
   using ReadResponse = capnp::Response<schema::ModelFiles::ReadResults>;
 
   Co<Result<std::vector<LoadedSlice>>> run();
+  Co<void> takeKept();
+  bool hasAll() const;
+  std::vector<LoadedSlice> takeAll();
   kj::Promise<Result<Done>> tryPeer(size_t peer);
   Co<Result<Done>> loadFrom(WeightPeer peer);
   Co<void> readSlices(Files files);
@@ -81,12 +88,13 @@ class PeerLoad final : public WeightLoad {
   void cut(size_t slice);
   void take(const Piece& piece, schema::ModelFiles::ReadResults::Reader read);
   void finish(Target& target);
+  std::string wrongChecksum(const LoadedSlice& loaded) const;
   Refusal refusal() const;
 
   Transport& transport_;
   kj::Timer& timer_;
   PeerLoadTask task_;
-  kj::Function<void(const NodeName&)> onPeer_;
+  kj::Function<void(const std::string&)> onSource_;
   PeerLoadLimits limits_;
   Backoff backoff_;
   std::vector<Target> targets_;

@@ -21,6 +21,8 @@ kj::Promise<void> RankControlServer::start(StartContext context) {
   task.tls = {tls.getCa(), tls.getCertificate(), tls.getKey()};
   task.cluster = {in.getCluster()};
   task.weights = decode(in.getWeights());
+  task.cacheFolder = in.getCacheFolder();
+  task.cacheMax = {in.getCacheBytesMax()};
   auto taken = rank_.start(std::move(task));
   if (!taken) encode(taken.refusal(), context.getResults().initRefusal());
   return kj::READY_NOW;
