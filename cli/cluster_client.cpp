@@ -105,7 +105,8 @@ Co<Result<Answer>> ClusterClient::call(ClusterCall call) {
   bool lostOne = false;
   bool mayHaveHappened = false;  // by a try without a sure answer, whatever later ones were told
   for (;;) {
-    CoordinatorLink* link = co_await find(call.asks, deadline);
+    CoordinatorLink* link = knownLeader(call.asks);
+    if (link == nullptr) link = co_await find(call.asks, deadline);
     if (link == nullptr) {
       if (lastRefusal && !mayHaveHappened) co_return *lastRefusal;
       co_return noLeader(id.has_value());
@@ -117,6 +118,7 @@ Co<Result<Answer>> ClusterClient::call(ClusterCall call) {
       lastIndex_ = std::max(lastIndex_, result.index);
       co_return *result.answer;
     }
+    link->doubt();
     if (!result.linkIsGood) link->drop();
     lastRefusal = result.refusal;
     bool sure = result.refusal && result.refusal->code != RefusalCode::OUTCOME_UNKNOWN;
@@ -128,6 +130,19 @@ Co<Result<Answer>> ClusterClient::call(ClusterCall call) {
     if (lostLeader || result.leaderMoved) continue;
     if (pause > 0 * kj::SECONDS) co_await pauseBefore(*link, call.asks, pause);
   }
+}
+
+// The one that has said a moment ago that it leads, so that neither each call of a client that
+// makes many, nor the first one after a change of leaders, costs a hello at every coordinator.
+CoordinatorLink* ClusterClient::knownLeader(Asks asks) {
+  if (asks != Asks::LEADER) return nullptr;
+  for (auto& [address, link] : links_) {
+    if (!link->isFresh()) continue;
+    const ServerFacts& facts = *link->facts();
+    bool leads = facts.stage == Stage::SERVING && facts.epoch >= epochMax_;
+    if (leads && facts.history == history_) return link.get();
+  }
+  return nullptr;
 }
 
 Co<CoordinatorLink*> ClusterClient::find(Asks asks, kj::TimePoint deadline) {
@@ -247,7 +262,10 @@ Co<void> ClusterClient::untilAnotherLeads(CoordinatorLink& link) {
     if (other.get() != &link) others.push_back(other.get());
   }
   Epoch epoch = link.facts() ? link.facts()->epoch : Epoch{};
-  auto leads = [epoch](const ServerFacts& facts) {
+  // What is learned keeps the one that is left from being taken for the leader once more.
+  auto leads = [this, epoch](const ServerFacts& facts) {
+    if (facts.history.number < history_.number) return false;
+    learn(facts);
     return facts.stage == Stage::SERVING && facts.epoch > epoch;
   };
   for (;;) {
@@ -260,10 +278,7 @@ Co<void> ClusterClient::untilAnotherLeads(CoordinatorLink& link) {
     }
     for (auto* other : others) {
       try {
-        ServerFacts facts = co_await other->hello();
-        if (facts.history.number < history_.number) continue;
-        learn(facts);
-        if (leads(facts)) co_return;
+        if (leads(co_await other->hello())) co_return;
       } catch (const kj::Exception&) {
         continue;  // one that cannot be asked knows of nobody
       }

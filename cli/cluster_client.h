@@ -53,6 +53,7 @@ class ClusterClient {
   struct Search;
   struct Try;
 
+  CoordinatorLink* knownLeader(Asks asks);
   Co<CoordinatorLink*> find(Asks asks, kj::TimePoint deadline);
   Co<void> searchAt(Search& search, CoordinatorLink& link);
   Co<Try> tryOnce(CoordinatorLink& link, ClusterCall call, CallStamp stamp, kj::TimePoint deadline);

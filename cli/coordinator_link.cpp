@@ -12,6 +12,8 @@ namespace {
 
 // A coordinator that is alive answers a hello at once.
 constexpr auto HELLO_DEADLINE = 2 * kj::SECONDS;
+// Within which a coordinator that leads need not be asked again whether it does: it would refuse.
+constexpr auto FRESH_FOR = 1 * kj::SECONDS;
 constexpr uint64_t MENTIONED_FROM_MS = 1000;
 
 std::string troubleOf(schema::ServerInfo::Reader info) {
@@ -57,7 +59,7 @@ kj::Promise<ServerFacts> CoordinatorLink::hello() {
       })
       .then(
           [this](ServerFacts facts) {
-            facts_ = facts;
+            heard(facts);
             failure_.clear();
             return facts;
           },
@@ -113,7 +115,7 @@ kj::Promise<void> CoordinatorLink::follow() {
   }
   auto told = request.send().then(
       [this, number](capnp::Response<schema::Gate::FollowResults>&& response) {
-        if (finish(following_, number)) facts_ = toFacts(response.getInfo());
+        if (finish(following_, number)) heard(toFacts(response.getInfo()));
       },
       [this, number](kj::Exception&& exception) {
         finish(following_, number);
@@ -130,6 +132,15 @@ schema::ClusterApi::Client CoordinatorLink::api() {
     api_ = gate.apiRequest().send().getApi();
   }
   return KJ_ASSERT_NONNULL(api_);
+}
+
+void CoordinatorLink::heard(ServerFacts facts) {
+  facts_ = std::move(facts);
+  heardAt_ = timer_.now();
+}
+
+bool CoordinatorLink::isFresh() const {
+  return connection_ != nullptr && heardAt_ && timer_.now() - *heardAt_ < FRESH_FOR;
 }
 
 void CoordinatorLink::drop() {

@@ -52,6 +52,10 @@ class CoordinatorLink {
 
   const std::string& address() const { return address_; }
   const std::optional<ServerFacts>& facts() const { return facts_; }
+  // Whether there is a connection on which it has told facts() a moment ago, and nothing has spoken
+  // against them since.
+  bool isFresh() const;
+  void doubt() { heardAt_ = std::nullopt; }
   // For people: "co1 (127.0.0.1:7401) is standby", "127.0.0.1:7401: connection refused".
   std::string describe() const;
   void noteFailure(std::string text) { failure_ = std::move(text); }
@@ -65,7 +69,10 @@ class CoordinatorLink {
   std::string address_;
   std::string failure_ = "not asked yet";  // empty: it has answered
   bool asked_ = false;
+  void heard(ServerFacts facts);
+
   std::optional<ServerFacts> facts_;
+  std::optional<kj::TimePoint> heardAt_;
   kj::Maybe<kj::Own<RpcConnection>> connection_;
   // Shared by who asks at the same time; goes on when nobody does any more. What was dropped may
   // still come, when somebody waits for it: it bears another number then.

@@ -34,8 +34,8 @@ Checks checkCoordinator(const Json& one) {
   }
   if (numberAt(one, "/wrong_guesses") > 0) {
     checks.push_back({Verdict::WARNING, subject,
-                      "took a living leader for dead " +
-                          std::to_string(numberAt(one, "/wrong_guesses")) + " times",
+                      "leaders that lived and were taken for dead: " +
+                          std::to_string(numberAt(one, "/wrong_guesses")),
                       "look for a host that stalls or loses packets"});
   }
   return checks;

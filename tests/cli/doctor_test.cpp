@@ -76,7 +76,7 @@ TEST(Doctor, seesWhatIsWrongWithCoordinators) {
       {"a wrong guess",
        {{{"op", "replace"}, {"path", "/coordinators/0/wrong_guesses"}, {"value", 2}}},
        Verdict::WARNING,
-       "took a living leader for dead 2 times"},
+       "leaders that lived and were taken for dead: 2"},
   };
   for (const Case& c : CASES) {
     SCOPED_TRACE(c.name);
