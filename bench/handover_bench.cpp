@@ -168,6 +168,12 @@ class HandOvers {
   Gaps gaps_;
 };
 
+void noteHalf(Report& report, const std::string& name, const std::vector<double>& gaps) {
+  if (gaps.empty()) return;
+  report.figure(name + "_p50_ms", percentile(gaps, 0.5));
+  report.figure(name + "_p99_ms", percentile(gaps, 0.99));
+}
+
 int run(const Options& options) {
   support::ZkServers zookeeper(3, support::likeProduction());
   EventLoop loop;
@@ -176,8 +182,12 @@ int run(const Options& options) {
   cluster.wait(1_s * static_cast<int64_t>(options.count("warm")));
   DiskProbe disk;
   std::vector<double> gaps;
+  std::vector<double> byEnding;
+  std::vector<double> byStepDown;
   for (size_t i = 0; i < options.count("handovers"); i++) {
-    gaps.push_back(handOvers.once(i % 2 == 0));
+    bool ends = i % 2 == 0;
+    gaps.push_back(handOvers.once(ends));
+    (ends ? byEnding : byStepDown).push_back(gaps.back());
     std::fprintf(stderr, "hand-over %zu: %.1f ms; %s\n", i + 1, gaps.back(),
                  handOvers.lastParts().c_str());
   }
@@ -187,6 +197,8 @@ int run(const Options& options) {
   report.figure("min_ms", percentile(gaps, 1e-9));
   report.figure("p50_ms", percentile(gaps, 0.5));
   report.figure("p99_ms", percentile(gaps, 0.99));
+  noteHalf(report, "sigterm", byEnding);
+  noteHalf(report, "step_down", byStepDown);
   noteMedians(report, handOvers.gaps());
   report.figure("calls", static_cast<double>(handOvers.calls()));
   report.figure("failed_calls", static_cast<double>(handOvers.failed()));
