@@ -33,6 +33,7 @@ class FirstError {
  public:
   void take(const std::vector<std::string>& lines);
   std::string text() const;
+  bool found() const { return found_; }
 
  private:
   std::vector<std::string>

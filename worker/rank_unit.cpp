@@ -17,7 +17,9 @@ RankUnit::RankUnit(RankEnvironment& environment, RankFolder folder, Assignment a
       assignment_(std::move(assignment)),
       onChange_(kj::mv(onChange)),
       tasks_([this](kj::Exception&& exception) {
-        fail(Reason::RANK_CRASHED, exception.getDescription().cStr());
+        bool isLate = exception.getType() == kj::Exception::Type::OVERLOADED;
+        fail(isLate ? Reason::RANK_STALLED : Reason::RANK_CRASHED,
+             exception.getDescription().cStr());
       }) {
   report_.ref = assignment_.ref;
 }
@@ -97,7 +99,8 @@ void RankUnit::fail(Reason reason, std::string message) {
 std::string RankUnit::causeFromOutput() {
   constexpr uint32_t LINES = 200;
   if (firstError_.text().empty()) firstError_.take(lastLines(folder_.outputFile(), LINES));
-  return firstError_.text().empty() ? report_.message : firstError_.text();
+  bool tells = firstError_.found() || (lastLinesTell() && !firstError_.text().empty());
+  return tells ? firstError_.text() : report_.message;
 }
 
 void RankUnit::advance(RankFolder folder, const Assignment& next) {

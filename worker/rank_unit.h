@@ -77,6 +77,8 @@ class RankUnit {
   // Asks the engine to leave by itself; SIGTERM follows whatever it says.
   virtual kj::Promise<void> askToLeave() { return kj::READY_NOW; }
   virtual RefusalCode exitCode() const = 0;  // what an end without a stop is called
+  // Whether the last lines of output may say why it failed, although none speaks of an error.
+  virtual bool lastLinesTell() const { return true; }
   // Whether the engine can go on as `next` without a new process; only native ranks can.
   virtual bool isSameProcess(const Assignment& next) const { return next.ref == assignment_.ref; }
   // Tells the engine that `assignment_` is another now.

@@ -87,6 +87,20 @@ def test_theRanksOfALostNodeAreLoadedElsewhereAndTheOthersStay():
         checkRecovered(before, after, lost, readBefore)
 
 
+def test_aRankThatHangsIsNamedAndReplacedAlone():
+    with LocalCluster() as cluster:
+        before = deploy(cluster)
+        readBefore = reads(before)
+        os.kill(before[2]["pid"], signal.SIGSTOP)
+        after = awaitNext(cluster, before)
+        checkRecovered(before, after, {2}, readBefore)
+        failures = [one["message"] for one in cluster.get("events") if one["type"] == "RankFailed"]
+        checkEqual(len(failures), 1, f"ranks that failed: {failures}")
+        place = f"rank 2 ({before[2]['node']}:"
+        check(failures[0].startswith(place) and "RankStalled: it hangs" in failures[0], f"who hangs: {failures[0]}")
+        check("first error: it hangs" in failures[0], f"an error that is none: {failures[0]}")
+
+
 def test_anAgentThatComesBackFindsRanksOfTheNextGeneration():
     with LocalCluster(flags=["--restart", "zookeeper,coordinator,worker"]) as cluster:
         before = deploy(cluster)

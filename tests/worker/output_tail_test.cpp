@@ -59,6 +59,7 @@ TEST(FirstError, keepsTheFirstAndWhatLedToIt) {
   error.take({"a", "b", "c", "RuntimeError: first", "detail", "ValueError: second"});
   error.take(std::vector<std::string>(20, "noise"));
   EXPECT_EQ(error.text().substr(0, 23), "b\nc\nRuntimeError: first");
+  EXPECT_TRUE(error.found());
   EXPECT_NE(error.text().find("second"), std::string::npos);
   std::string text = error.text();
   EXPECT_LE(std::count(text.begin(), text.end(), '\n'), 8);
@@ -68,6 +69,7 @@ TEST(FirstError, withoutOneTheLastLinesStandForIt) {
   FirstError error;
   for (int i = 0; i < 30; ++i) error.take({"line " + std::to_string(i)});
   EXPECT_EQ(error.text().substr(error.text().size() - 7), "line 29");
+  EXPECT_FALSE(error.found());
 }
 
 TEST(StallWatch, onlyChangeIsProgress) {

@@ -40,6 +40,8 @@ class NativeUnit final : public RankUnit {
   }
 
   RefusalCode exitCode() const override { return RefusalCode::RANK_CRASHED; }
+  // Ours tells its errors itself; what it logs besides is about its progress.
+  bool lastLinesTell() const override { return false; }
 
   bool isSameProcess(const Assignment& next) const override {
     return isSameWork(assignment_, next);
@@ -170,7 +172,8 @@ class NativeUnit final : public RankUnit {
         [](capnp::Response<schema::RankControl::StatusResults>&& response) {
           return decode(response.getReport());
         });
-    return withDeadline(environment_.timer, ANSWER_DEADLINE, "a rank's status", kj::mv(answer));
+    return withDeadline(environment_.timer, ANSWER_DEADLINE, "it hangs: its answer",
+                        kj::mv(answer));
   }
 
   Co<bool> handOver() {
