@@ -1,7 +1,7 @@
 #include "cli/local_cluster/local_plan.h"
 
 #include "base/files.h"
-#include "cli/local_cluster/free_ports.h"
+#include "base/free_ports.h"
 
 #include <nlohmann/json.hpp>
 

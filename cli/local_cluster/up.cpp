@@ -1,6 +1,7 @@
 #include "base/clock.h"
 #include "base/co.h"
 #include "base/files.h"
+#include "base/free_ports.h"
 #include "base/kj_time.h"
 #include "base/process.h"
 #include "base/tls_transport.h"
@@ -10,7 +11,7 @@
 #include "cli/local_cluster/cluster_probe.h"
 #include "cli/local_cluster/commands.h"
 #include "cli/local_cluster/config_files.h"
-#include "cli/local_cluster/free_ports.h"
+#include "cli/local_cluster/first_port_claim.h"
 #include "cli/local_cluster/supervisor.h"
 #include "cli/local_cluster/supervisor_client.h"
 

@@ -2,7 +2,7 @@
 
 #include "cli/local_cluster/cluster_file.h"
 #include "cli/local_cluster/config_files.h"
-#include "cli/local_cluster/free_ports.h"
+#include "cli/local_cluster/first_port_claim.h"
 #include "tests/base/temporary_folder.h"
 
 #include <gmock/gmock.h>
