@@ -72,7 +72,7 @@ endmacro()
 muster_daemon(coordinator TARGETS muster-coordinator DEPENDS "systemd, passwd"
   SUMMARY "Coordinator of a Muster cluster\n Keeps the state of a bare-metal GPU cluster, plans, places and gives orders. Needs ZooKeeper.")
 muster_daemon(worker TARGETS muster-worker muster-rank muster-make-model DEPENDS "systemd, passwd, dbus"
-  STOP "runuser -u muster-worker -- muster-worker --stop-ranks || true\n  systemctl stop muster-rank-scope.socket"
+  STOP "runuser -u muster-worker -- muster-worker --stop-ranks || true\n  systemctl stop muster-rank-scope.socket muster-ranks.slice muster.slice"
   SUMMARY "Worker of a Muster cluster\n Runs the ranks of one machine and watches over them.")
 # Ranks in scopes of their own.
 install(TARGETS muster-enter-scope RUNTIME DESTINATION lib/muster COMPONENT worker)
