@@ -107,7 +107,8 @@ TEST_F(BehindTls, whenTheProgramEndsNothingListensAnyMore) {
 }
 
 TEST_F(BehindTls, aRankWhoseProxyIsGoneIsUnwell) {
-  one_.timeouts.stall = 100_ms;
+  one_.timeouts.stall =
+      5_s;  // also how long it may take to begin, on a machine that does much else
   startAndFindPort();
   auto program = static_cast<pid_t>(report().pid);
   pid_t proxy = 0;
