@@ -17,13 +17,16 @@ constexpr size_t UNSENT_MAX = 256 << 10;
 // in the order in which they got it: what kj does last it does in reverse, and under load the first
 // would wait for as long as others have more.
 class JoiningMessageStream;
-thread_local std::deque<JoiningMessageStream*> endOfTurn;
+std::deque<JoiningMessageStream*>& endOfTurn() {
+  thread_local std::deque<JoiningMessageStream*> streams;
+  return streams;
+}
 
 class JoiningMessageStream final : public MessageStreamBase {
  public:
   explicit JoiningMessageStream(kj::Own<kj::AsyncIoStream> stream)
       : stream_(kj::mv(stream)), inner_(*stream_) {}
-  ~JoiningMessageStream() noexcept(false) override { std::erase(endOfTurn, this); }
+  ~JoiningMessageStream() noexcept(false) override { std::erase(endOfTurn(), this); }
   KJ_DISALLOW_COPY(JoiningMessageStream);
 
   kj::Promise<kj::Maybe<capnp::MessageReaderAndFds>> tryReadMessage(
@@ -66,7 +69,7 @@ class JoiningMessageStream final : public MessageStreamBase {
       return kj::cp(*failure);
     }
     if (!std::exchange(sending_, true)) {
-      endOfTurn.push_back(this);
+      endOfTurn().push_back(this);
       turn_ = kj::evalLast([] { sendAll(); }).eagerlyEvaluate(nullptr);
     }
     if (unsent_->getArray().size() < UNSENT_MAX) return kj::READY_NOW;
@@ -75,7 +78,7 @@ class JoiningMessageStream final : public MessageStreamBase {
 
   // The first stream whose turn ends sends for all.
   static void sendAll() {
-    for (JoiningMessageStream* stream : std::exchange(endOfTurn, {})) stream->start();
+    for (JoiningMessageStream* stream : std::exchange(endOfTurn(), {})) stream->start();
   }
   void start() {
     sender_ = kj::evalNow([this] { return send(); }).eagerlyEvaluate([this](kj::Exception&& why) {

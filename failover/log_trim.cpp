@@ -117,7 +117,7 @@ Co<void> LogTrimmer::removeOlder(LogIndex current) {
 Co<void> LogTrimmer::removeFolder(LogIndex index) {
   std::string folder = parts_.paths.snapshotFolder(index);
   std::vector<std::string> paths = co_await namesIn(folder);
-  for (std::string& path : paths) path = folder + "/" + path;
+  for (std::string& path : paths) path.insert(0, folder + "/");
   paths.push_back(folder);
   bool removed = co_await removeAll(kj::mv(paths));
   if (!removed) co_return;

@@ -14,6 +14,8 @@ RouteTable::Taken RouteTable::judge(const ViewPosition& position) const {
   return position.index >= position_->index ? Taken::YES : Taken::OLD;
 }
 
+// The routes are moved out of it, which the check does not see.
+// NOLINTNEXTLINE(performance-unnecessary-value-param)
 RouteTable::Taken RouteTable::take(RouteEvent event) {
   Taken taken = judge(event.position);
   if (taken != Taken::YES) return taken;

@@ -137,7 +137,7 @@ class WeightServer::Files final : public schema::ModelFiles::Server {
         .run([model = model_, piece = std::move(piece)] {
           return std::make_shared<Result<ReadPiece>>(model->read(piece));
         })
-        .then([context](std::shared_ptr<Result<ReadPiece>> read) mutable {
+        .then([context](const std::shared_ptr<Result<ReadPiece>>& read) mutable {
           auto results = context.getResults(capnp::MessageSize{WEIGHT_PIECE_MAX / 8 + 64, 0});
           if (!*read) return encode(read->refusal(), results.initRefusal());
           results.setBytes((*read)->bytes);
@@ -215,7 +215,7 @@ class WeightServer::Gate final : public schema::WeightGate::Server {
 WeightServer::WeightServer(Parts parts)
     : parts_(kj::mv(parts)),
       server_(parts_.timer, [this](const RpcPeer& peer) -> capnp::Capability::Client {
-        return schema::WeightGate::Client(kj::heap<Gate>(*this, peer));
+        return kj::heap<Gate>(*this, peer);
       }) {}
 
 kj::Promise<void> WeightServer::listen(Transport& transport, std::string address) {

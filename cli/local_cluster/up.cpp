@@ -152,6 +152,15 @@ std::set<std::string> runningIds(const LocalLayout& layout) {
   return ids;
 }
 
+Refusal portTaken(const std::string& id, uint16_t port) {
+  std::string number = std::to_string(port);
+  return {.code = RefusalCode::PORT_IN_USE,
+          .text = "another program listens on " + std::string(LOCAL_HOST) + ":" + number +
+                  ", a port of " + id,
+          .fixes = {"ss -ltnp 'sport = :" + number + "'  shows which; stop it",
+                    "muster up --dir ANOTHER  makes a cluster with ports of its own"}};
+}
+
 // A process that meets a taken port would end and be started again for ever. With a supervisor
 // there is nothing to say: it may be starting that very process.
 Result<Done> checkPorts(const LocalPlan& plan, const LocalLayout& layout) {
@@ -166,12 +175,7 @@ Result<Done> checkPorts(const LocalPlan& plan, const LocalLayout& layout) {
   for (const auto& one : plan.gateways) wanted.emplace_back(one.id, one.httpPort);
   for (const auto& [id, port] : wanted) {
     if (running.contains(id) || isFree(port)) continue;
-    std::string address = std::string(LOCAL_HOST) + ":" + std::to_string(port);
-    return Refusal{
-        .code = RefusalCode::PORT_IN_USE,
-        .text = "another program listens on " + address + ", a port of " + id,
-        .fixes = {"ss -ltnp 'sport = :" + std::to_string(port) + "'  shows which; stop it",
-                  "muster up --dir ANOTHER  makes a cluster with ports of its own"}};
+    return portTaken(id, port);
   }
   return Done{};
 }

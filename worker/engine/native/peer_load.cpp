@@ -221,7 +221,7 @@ void PeerLoad::cut(size_t index) {
   }
 }
 
-void PeerLoad::take(const Piece& piece, schema::ModelFiles::ReadResults::Reader read) {
+void PeerLoad::take(const Piece& piece, const schema::ModelFiles::ReadResults::Reader& read) {
   Target& target = targets_[piece.slice];
   auto& bytes = target.loaded.bytes;
   if (bytes.size() == 0) bytes = AlignedBytes(target.loaded.slice.bytes);

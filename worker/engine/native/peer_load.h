@@ -86,7 +86,7 @@ class PeerLoad final : public WeightLoad {
                                  uint64_t stride);
   void beginPeer();
   void cut(size_t slice);
-  void take(const Piece& piece, schema::ModelFiles::ReadResults::Reader read);
+  void take(const Piece& piece, const schema::ModelFiles::ReadResults::Reader& read);
   void finish(Target& target);
   std::string wrongChecksum(const LoadedSlice& loaded) const;
   Refusal refusal() const;
