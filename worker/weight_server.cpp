@@ -112,14 +112,15 @@ struct WeightServer::OpenModel {
   }
 };
 
-// One reader's model. The thread may be inside `model_` when this goes.
+// One reader's model. The thread may be inside `model_` when this goes, and a call that was under
+// way may keep this longer than there is a server.
 class WeightServer::Files final : public schema::ModelFiles::Server {
  public:
   Files(WeightServer& owner, std::shared_ptr<OpenModel> model)
-      : owner_(owner), model_(std::move(model)) {
-    owner_.readers_++;
+      : owner_(owner), readers_(owner.readers_), model_(std::move(model)) {
+    ++*readers_;
   }
-  virtual ~Files() noexcept(false) { owner_.readers_--; }
+  virtual ~Files() noexcept(false) { --*readers_; }
   KJ_DISALLOW_COPY(Files);
 
   kj::Promise<void> read(ReadContext context) override {
@@ -162,7 +163,8 @@ class WeightServer::Files final : public schema::ModelFiles::Server {
   }
 
  private:
-  WeightServer& owner_;
+  WeightServer& owner_;  // for calls, which come as long as there is one
+  std::shared_ptr<uint32_t> readers_;
   std::shared_ptr<OpenModel> model_;
   uint32_t reads_ = 0;
 };
@@ -201,9 +203,9 @@ class WeightServer::Gate final : public schema::WeightGate::Server {
                      .text = manifest->source + " is another model here (" + manifest->digest +
                              ", wanted " + digest + ")"};
     }
-    if (owner_.readers_ >= WEIGHT_READERS_MAX) {
+    if (owner_.readers() >= WEIGHT_READERS_MAX) {
       return Refusal{.code = RefusalCode::OVERLOADED,
-                     .text = std::to_string(owner_.readers_) + " ranks read weights here already"};
+                     .text = std::to_string(owner_.readers()) + " ranks read weights here already"};
     }
     return std::nullopt;
   }

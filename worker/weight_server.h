@@ -12,6 +12,7 @@
 #include <kj/timer.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -35,7 +36,7 @@ class WeightServer {
   kj::Promise<void> listen(Transport& transport, std::string address);
   // "HOST:PORT" with the real port; after listen().
   std::string address() const { return listener_->address(); }
-  uint32_t readers() const { return readers_; }
+  uint32_t readers() const { return *readers_; }
 
  private:
   class Gate;
@@ -43,7 +44,7 @@ class WeightServer {
   struct OpenModel;
 
   Parts parts_;
-  uint32_t readers_ = 0;
+  std::shared_ptr<uint32_t> readers_ = std::make_shared<uint32_t>(0);
   EngineThread reading_;
   RpcServer server_;
   kj::Own<Listener> listener_;
