@@ -35,6 +35,7 @@ using boost::system::error_code;
 constexpr size_t READ_PIECE = size_t{16} * 1024;
 constexpr size_t INPUT_MAX =
     size_t{64} * 1024;  // unparsed bytes of one connection; more waits in the kernel
+constexpr size_t LAST_CHUNK_BYTES = 5;  // "0", the end of its line, and that of the trailers
 
 std::chrono::nanoseconds toChrono(Duration duration) {
   return std::chrono::nanoseconds(duration.nanos);
@@ -265,6 +266,7 @@ class ServedConnection final : public HttpConnection,
 
   bool parseHead() {
     parser_.emplace();
+    parserWants_ = 1;
     parser_->header_limit(static_cast<uint32_t>(shared_.limits.head.count) + 4);
     parser_->body_limit(shared_.limits.body.count);
     parser_->eager(true);
@@ -301,13 +303,16 @@ class ServedConnection final : public HttpConnection,
     return true;
   }
 
-  // Feeds the parser with what is there; true once there is nothing more to wait for.
+  // Feeds the parser with what is there; true once there is nothing more to wait for. Where it took
+  // nothing, a chunk's line is not whole; Beast asserts that it is not shown a last chunk again in
+  // parts, and after any such line at least as much follows as makes up a last chunk.
   bool isBodySettled() {
-    while (!failure_ && !parser_->is_done() && !input_.empty()) {
+    while (!failure_ && !parser_->is_done() && input_.size() >= parserWants_) {
       error_code error;
       size_t used = parser_->put(asio::buffer(input_.data(), input_.size()), error);
       consume(used);
       if (error && error != http::error::need_more) refuse(parseFailure(error, shared_.limits));
+      parserWants_ = used > 0 ? 1 : LAST_CHUNK_BYTES;
       if (used > 0) continue;
       // The line of a chunk's size or a trailer that does not end.
       if (input_.size() >= INPUT_MAX) refuse(parseFailure({}, shared_.limits));
@@ -475,6 +480,7 @@ class ServedConnection final : public HttpConnection,
   HeadScanner scanner_;
   HeadScanner::State scan_ = HeadScanner::State::MORE;
   std::optional<Parser> parser_;
+  size_t parserWants_ = 1;  // bytes; before so many are there it is asked nothing
   std::optional<HttpFailure> failure_;
   HttpRequest request_;
   std::string requestId_ = newRequestId();

@@ -105,6 +105,28 @@ TEST_F(HttpServing, answers100ContinueBeforeTheBody) {
   EXPECT_EQ(requests_.at(0).body, "hello");
 }
 
+TEST_F(HttpServing, chunksMayComeByteByByte) {
+  start(describing());
+  auto client = connect();
+  client.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+  for (char byte : std::string("2\r\nab\r\n0\r\n\r\n")) client.send({&byte, 1});
+  EXPECT_TRUE(client.readAnswer().starts_with("HTTP/1.1 200 "));
+  client.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+  for (char byte : std::string("0\r\n\r\n")) client.send({&byte, 1});
+  EXPECT_TRUE(client.readAnswer().starts_with("HTTP/1.1 200 "));
+  EXPECT_EQ(requests_.at(0).body, "ab");
+  EXPECT_EQ(requests_.at(1).body, "");
+}
+
+TEST_F(HttpServing, aClientThatLeavesWithinTheLastChunkIsSentNothing) {
+  start(describing());
+  auto client = connect();
+  client.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n");
+  client.stream().shutdownWrite();
+  EXPECT_EQ(client.readToEnd(), "");
+  EXPECT_TRUE(requests_.empty());
+}
+
 TEST_F(HttpServing, headIsAnsweredWithoutABody) {
   start(describing());
   auto answer = talk("HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");

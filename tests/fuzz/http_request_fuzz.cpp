@@ -46,11 +46,13 @@ class Client {
 
   // The server's answers to `input`.
   std::string ask(std::string_view input) {
-    tcp::socket ours(io_), theirs(io_);
-    ours.connect(acceptor_.local_endpoint());
+    tcp::socket ours(io_, nextSource()), theirs(io_);
+    boost::system::error_code failed;
+    // The fuzzer's own clock interrupts now and then.
+    ours.connect(acceptor_.local_endpoint(), failed);
+    if (failed && failed != asio::error::interrupted) fuzz::check(false, failed.message().c_str());
     acceptor_.accept(theirs);
     startHttpConnection(shared_, std::move(theirs), nullptr, HttpAdmission::SERVE);
-    boost::system::error_code failed;
     asio::write(ours, asio::buffer(input), failed);
     ours.shutdown(tcp::socket::shutdown_send, failed);
     std::string answers;
@@ -62,7 +64,15 @@ class Client {
   }
 
  private:
+  // Each connection leaves its port busy for a minute, and a thousand a second would use up those
+  // of one address: so each comes from the next of 250 addresses.
+  tcp::endpoint nextSource() {
+    constexpr uint32_t FIRST = 0x7f000102;  // 127.0.1.2
+    return {asio::ip::address_v4(FIRST + connections_++ % 250), 0};
+  }
+
   asio::io_context io_;
+  uint32_t connections_ = 0;
   tcp::acceptor acceptor_;
   Answering sink_;
   HttpShared shared_;
