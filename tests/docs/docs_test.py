@@ -155,6 +155,30 @@ def checkRunBooks(findings):
             findings.add(page, f"{title}: has no command")
 
 
+def installedPorts():
+    """What the files that packages and playbooks install listen on or connect to."""
+    files = [*(ROOT / "deploy/packages").glob("*.toml"), *(ROOT / "deploy/ansible/roles").glob("*/templates/*")]
+    text = "\n".join(path.read_text() for path in files)
+    return set(re.findall(r"(?:(?<=[\w\]}]:)|(?<=ClientPort=))(\d{4,5})\b", text))
+
+
+def checkPorts(findings):
+    """The table of ports is that of what is installed, and a row says where, from whom and how."""
+    page = ROOT / "docs/OPERATIONS.md"
+    section = page.read_text().partition("\n## Ports\n")[2].partition("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("| ")][2:]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    for row in rows:
+        if len(row) != 4 or not all(row):
+            findings.add(page, f"a row of the ports has not 4 cells that say something: {row}")
+    named = {port for row in rows for port in re.findall(r"\d{4,5}", row[0])}
+    installed = installedPorts()
+    for port in sorted(installed - named):
+        findings.add(page, f"its table of ports lacks {port}, which packages or playbooks install")
+    for port in sorted(named - installed):
+        findings.add(page, f"its table of ports names {port}, which nothing installs")
+
+
 def checkPages(findings):
     reached = {ROOT / "README.md"}
     for page in pages():
@@ -263,6 +287,7 @@ def main():
         checkPages(findings)
         checkFailureModes(findings)
         checkRunBooks(findings)
+        checkPorts(findings)
     elif len(sys.argv) == 3 and sys.argv[1] == "commands":
         checkCommands(sys.argv[2], findings)
     else:
