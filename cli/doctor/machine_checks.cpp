@@ -3,6 +3,7 @@
 #include "base/units.h"
 #include "cli/doctor/certificate_checks.h"
 #include "cli/doctor/coordinator_file.h"
+#include "cli/doctor/port_checks.h"
 #include "cli/doctor/zookeeper_answers.h"
 #include "cli/doctor/zookeeper_ensemble.h"
 #include "cli/doctor/zookeeper_files.h"
@@ -10,19 +11,15 @@
 #include <array>
 #include <cstdio>
 #include <cstring>
-#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <memory>
 #include <set>
-#include <sstream>
 #include <sys/statvfs.h>
 #include <sys/timex.h>
 
 namespace muster::cli {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr double FREE_LEAST = 0.05;
 constexpr double FREE_WANTED = 0.20;
@@ -99,46 +96,6 @@ Checks checkClock(const ClockState& clock) {
              "chronyc sources, or timedatectl timesync-status"}};
   }
   return {{Verdict::OK, "clock", "is kept by a time service", ""}};
-}
-
-std::set<uint16_t> listeningPorts() {
-  std::set<uint16_t> ports;
-  for (const char* table : {"/proc/net/tcp", "/proc/net/tcp6"}) {
-    std::ifstream file(table);
-    std::string line;
-    std::getline(file, line);
-    while (std::getline(file, line)) {
-      std::istringstream words(line);
-      std::string number, local, remote, state;
-      words >> number >> local >> remote >> state;
-      auto colon = local.rfind(':');
-      if (state != "0A" || colon == std::string::npos) continue;
-      ports.insert(static_cast<uint16_t>(std::stoul(local.substr(colon + 1), nullptr, 16)));
-    }
-  }
-  return ports;
-}
-
-Checks checkPorts(const std::string& configFolder, const std::set<uint16_t>& listening) {
-  struct Door {
-    const char* file;
-    const char* unit;
-    std::vector<uint16_t> ports;
-  };
-  const Door DOORS[] = {{"coordinator.toml", "muster-coordinator", {7400, 7401}},
-                        {"gateway.toml", "muster-gateway", {7402}},
-                        {"worker.toml", "muster-worker", {7412}}};
-  Checks checks;
-  for (const Door& door : DOORS) {
-    if (!fs::exists(fs::path(configFolder) / door.file)) continue;
-    for (uint16_t port : door.ports) {
-      bool there = listening.count(port) > 0;
-      checks.push_back({there ? Verdict::OK : Verdict::FAILED, "port " + std::to_string(port),
-                        std::string(door.unit) + (there ? " listens" : " does not listen"),
-                        there ? "" : std::string("systemctl status ") + door.unit});
-    }
-  }
-  return checks;
 }
 
 Checks checkZookeepers(const std::vector<std::string>& addresses, const ZookeeperWanted& wanted) {

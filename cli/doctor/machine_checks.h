@@ -7,8 +7,6 @@
 #include "cli/doctor/check.h"
 #include "cli/doctor/zookeeper_checks.h"
 
-#include <cstdint>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -32,11 +30,6 @@ struct ClockState {
 // What the kernel says of its clock.
 ClockState readClock();
 Checks checkClock(const ClockState& clock);
-// Ports at which somebody on this machine listens.
-std::set<uint16_t> listeningPorts();
-// That a daemon which is configured here listens.
-Checks checkPorts(const std::string& configFolder,
-                  const std::set<uint16_t>& listening = listeningPorts());
 // Asks each server, one after the other, for itself and for what it knows of the others.
 // `addresses`: IP addresses and ports, also of the loopback doors of
 // muster-zookeeper-tunnel.service. Whether they are one ensemble is judged only where

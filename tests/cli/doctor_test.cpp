@@ -4,6 +4,7 @@
 #include "cli/doctor/cluster_checks.h"
 #include "cli/doctor/coordinator_file.h"
 #include "cli/doctor/machine_checks.h"
+#include "cli/doctor/port_checks.h"
 #include "tests/base/temporary_folder.h"
 
 #include <gmock/gmock.h>
@@ -138,16 +139,42 @@ TEST(Doctor, seesCertificatesInPemFilesAndLeavesKeysAlone) {
                                 Field(&Check::fix, HasSubstr("certs.yml")))));
 }
 
+auto door(uint16_t port) { return Field(&Check::subject, "port " + std::to_string(port)); }
+
 TEST(Doctor, seesWhichDaemonsListen) {
   TemporaryFolder folder;
   EXPECT_THAT(checkPorts(folder.path()), testing::IsEmpty());
+  std::ofstream(folder / "coordinator.toml") << "[http]\nlisten = \"[::]:7400\"\n";
   std::ofstream(folder / "gateway.toml") << "";
-  EXPECT_THAT(checkPorts(folder.path()), SizeIs(1));
-  std::ofstream(folder / "worker.toml") << "";
-  auto door = [](uint16_t port) { return Field(&Check::subject, "port " + std::to_string(port)); };
   EXPECT_THAT(checkPorts(folder.path(), {7402}),
-              ElementsAre(AllOf(door(7402), finding(Verdict::OK, "muster-gateway listens")),
-                          AllOf(door(7412), finding(Verdict::FAILED, "does not listen"))));
+              ElementsAre(AllOf(door(7400), finding(Verdict::FAILED, "does not listen (API)")),
+                          AllOf(door(7401), finding(Verdict::FAILED, "does not listen (RPC)")),
+                          AllOf(door(7402), finding(Verdict::OK, "muster-gateway listens"))));
+}
+
+TEST(Doctor, seesWhetherAWorkerListensWhereItsFileSays) {
+  TemporaryFolder folder;
+  auto worker = [&](const std::string& text) { std::ofstream(folder / "worker.toml") << text; };
+  worker("[http]\nlisten = \"10.0.0.3:7412\"\n[weights]\nlisten = \"10.0.0.3:7411\"\n");
+  EXPECT_THAT(
+      checkPorts(folder.path(), {7412}),
+      ElementsAre(AllOf(door(7412), finding(Verdict::OK, "muster-worker listens (metrics)")),
+                  AllOf(door(7411), finding(Verdict::FAILED, "(weights for other nodes)"),
+                        Field(&Check::fix, "systemctl status muster-worker"))));
+  EXPECT_THAT(checkPorts(folder.path(), {7411, 7412}),
+              AllOf(SizeIs(2), Each(verdict(Verdict::OK))));
+  worker("[http]\nlisten = \"0.0.0.0:9000\"\n[weights]\nlisten = \"127.0.0.1:0\"\n");
+  EXPECT_THAT(checkPorts(folder.path(), {}), ElementsAre(door(9000)));
+  worker("node = \"m1\"\n");  // serves nobody
+  EXPECT_THAT(checkPorts(folder.path(), {}), testing::IsEmpty());
+}
+
+TEST(Doctor, saysWhichFileKeepsItFromCheckingPorts) {
+  TemporaryFolder folder;
+  std::ofstream(folder / "worker.toml") << "[http\n";
+  EXPECT_THAT(checkPorts(folder.path(), {}),
+              ElementsAre(AllOf(finding(Verdict::WARNING, "worker.toml cannot be read"),
+                                Field(&Check::fix, HasSubstr("--check-config")))));
 }
 
 TEST(Doctor, seesAZookeeperServerThatDoesNotServe) {
