@@ -28,6 +28,13 @@ std::string toText(const Json& value) {
   return text;
 }
 
+// Not below zero, also when the clocks differ; nothing for what is no time.
+std::optional<Duration> durationSince(const std::string& text, WallTime now) {
+  auto time = parseRfc3339(text);
+  if (!time) return std::nullopt;
+  return Duration{std::max<int64_t>(now.unixMs - time->unixMs, 0) * 1'000'000};
+}
+
 }  // namespace
 
 Json printableJson(const Json& json) {
@@ -77,9 +84,15 @@ std::optional<WallTime> parseRfc3339(std::string_view text) {
 }
 
 std::string ageAt(const Json& json, const std::string& pointer, WallTime now) {
-  auto time = parseRfc3339(textAt(json, pointer));
-  if (!time) return "-";
-  return toAge({std::max<int64_t>(now.unixMs - time->unixMs, 0) * 1'000'000});
+  auto age = durationSince(textAt(json, pointer), now);
+  return age ? toAge(*age) : "-";
+}
+
+std::string agoText(Duration age) { return age < 1_s ? "a moment ago" : toAge(age) + " ago"; }
+
+std::string agoAt(const Json& json, const std::string& pointer, WallTime now) {
+  auto age = durationSince(textAt(json, pointer), now);
+  return age ? agoText(*age) : "-";
 }
 
 std::string deploymentName(const std::string& tenant, const std::string& name,

@@ -34,6 +34,9 @@ std::string orDash(const std::string& text);
 std::optional<WallTime> parseRfc3339(std::string_view text);
 // "2m40s" since the time at the pointer; "-" without one.
 std::string ageAt(const Json& json, const std::string& pointer, WallTime now);
+// "2m40s ago", for sentences; "a moment ago" within the first second.
+std::string agoText(Duration age);
+std::string agoAt(const Json& json, const std::string& pointer, WallTime now);
 
 // "chat-70b", or "search/ranker" when it is of another tenant than the user's.
 std::string deploymentName(const std::string& tenant, const std::string& name,

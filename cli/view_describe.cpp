@@ -12,6 +12,11 @@ std::string section(const std::string& title, const std::string& lines,
   return "\n" + options.paint(Paint::BOLD, title) + "\n" + indented(lines);
 }
 
+// Nothing for an empty list: a header with no rows says less than no section.
+std::string listSection(const std::string& kind, const Json& items, const ViewOptions& options) {
+  return items.empty() ? "" : section(kind, viewList(kind, items, options), options);
+}
+
 std::string standing(const Json& object, const std::string& at, const ViewOptions& options) {
   std::string phase = orDash(textAt(object, at + "/phase"));
   auto paint = paintOf(phase);
@@ -37,10 +42,10 @@ std::string describeDeployment(const Description& all, const ViewOptions& option
                                    orDash(textAt(object, "/status/observed_revision")) + ")");
   text += labelled("uid", textAt(object, "/uid"));
   text += labelled("created", textAt(object, "/created_at") + " (" +
-                                  ageAt(object, "/created_at", options.now) + " ago)");
+                                  agoAt(object, "/created_at", options.now) + ")");
   if (object.contains("spec")) text += section("spec", toYaml(object.at("spec")), options);
-  text += section("replicas", viewList("replicas", all.replicas, options), options);
-  return text + section("ranks", viewList("ranks", all.ranks, options), options);
+  text += listSection("replicas", all.replicas, options);
+  return text + listSection("ranks", all.ranks, options);
 }
 
 std::string describeNode(const Description& all, const ViewOptions& options) {
@@ -54,11 +59,11 @@ std::string describeNode(const Description& all, const ViewOptions& options) {
   std::string by = textAt(object, "/status/cordon/by");
   if (!by.empty()) {
     text +=
-        labelled("cordoned", "by " + by + " " + ageAt(object, "/status/cordon/since", options.now) +
-                                 " ago: \"" + textAt(object, "/status/cordon/reason") + "\"");
+        labelled("cordoned", "by " + by + " " + agoAt(object, "/status/cordon/since", options.now) +
+                                 ": \"" + textAt(object, "/status/cordon/reason") + "\"");
   }
   text += section("drain", viewDrain(object, "/status/drain", options), options);
-  return text + section("gpus", viewList("gpus", all.gpus, options), options);
+  return text + listSection("gpus", all.gpus, options);
 }
 
 std::string describeGpu(const Description& all, const ViewOptions& options) {
@@ -75,7 +80,7 @@ std::string describeGpu(const Description& all, const ViewOptions& options) {
   text += labelled("bus id", textAt(object, "/bus_id"));
   text += labelled("numa node", textAt(object, "/numa_node"));
   text += labelled("driver", textAt(object, "/driver"));
-  return text + section("ranks", viewList("ranks", all.ranks, options), options);
+  return text + listSection("ranks", all.ranks, options);
 }
 
 }  // namespace

@@ -80,8 +80,7 @@ std::string nodeNote(const Json& node, const ViewOptions& options) {
   std::string by = textAt(node, "/status/cordon/by");
   if (by.empty()) return noteOf(node, "/status");
   std::string reason = textAt(node, "/status/cordon/reason");
-  std::string text =
-      "cordoned by " + by + " " + ageAt(node, "/status/cordon/since", options.now) + " ago";
+  std::string text = "cordoned by " + by + " " + agoAt(node, "/status/cordon/since", options.now);
   return reason.empty() ? text : text + ": \"" + reason + "\"";
 }
 

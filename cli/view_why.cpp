@@ -58,20 +58,26 @@ std::string underReplica(const std::string& label, const std::string& text) {
   return "  " + label + std::string(label.size() < 7 ? 7 - label.size() : 1, ' ') + text + "\n";
 }
 
-// "2 Pending 4m: WaitingForCapacity: MESSAGE; next: RETRY" of one replica that waits. `known`: a
-// reason that the table of nodes has told already, to one that waits for a place; of one that
-// failed it tells nothing.
-std::string waitingLine(const Json& waiting, const std::string& known, const ViewOptions& options) {
+// What other lines tell, so that a replica's need not repeat it.
+struct ToldElsewhere {
+  std::string reason;  // by the table of nodes, to one that waits for a place
+  std::string next;
+};
+
+// "2 Pending 4m: WaitingForCapacity: MESSAGE; next: RETRY" of one replica that waits. Of one that
+// failed the table of nodes tells nothing.
+std::string waitingLine(const Json& waiting, const ToldElsewhere& told,
+                        const ViewOptions& options) {
   std::string reason = textAt(waiting, "/reason");
   std::string phase = textAt(waiting, "/phase");
-  bool isTold = !known.empty() && reason == known && phase != "Failed";
+  bool isTold = !told.reason.empty() && reason == told.reason && phase != "Failed";
   std::string note = isTold ? reason : noteOf(waiting, "");
   std::string text = textAt(waiting, "/replica");
   if (!phase.empty()) text += " " + phase;
   text += " " + ageAt(waiting, "/since", options.now);
   if (!note.empty()) text += ": " + note;
   std::string next = textAt(waiting, "/next");
-  return next.empty() ? text : text + "; next: " + next;
+  return next.empty() || next == told.next ? text : text + "; next: " + next;
 }
 
 }  // namespace
@@ -89,8 +95,9 @@ std::string viewWhy(const Json& why, const ViewOptions& options) {
   if (verdicts.empty()) text += underReplica("why", textAt(why, "/message"));
   text += underReplica("wants", textAt(why, "/wants"));
   if (!verdicts.empty()) text += viewVerdicts(verdicts, options);
+  ToldElsewhere told{verdicts.empty() ? "" : reason, textAt(why, "/next")};
   for (const auto& waiting : listAt(why, "/waiting")) {
-    text += underReplica("replica", waitingLine(waiting, verdicts.empty() ? "" : reason, options));
+    text += underReplica("replica", waitingLine(waiting, told, options));
   }
   text += underReplica("next", textAt(why, "/next"));
   for (const auto& fix : listAt(why, "/fix")) text += underReplica("fix", textAt(fix, ""));

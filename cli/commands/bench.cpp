@@ -4,6 +4,7 @@
 #include "cli/commands/commands.h"
 #include "cli/commands/gateway_calls.h"
 #include "cli/exit_code.h"
+#include "sharding/text.h"
 
 #include <nlohmann/json.hpp>
 
@@ -133,9 +134,9 @@ Result<int> runBench(Invocation& invocation) {
   if (!load) return invocation.wrongUsage(load.refusal());
   auto gateway = gatewayOf(invocation);
   if (!gateway) return gateway.refusal();
-  invocation.terminal.hint(std::to_string(load->requests) + " requests by " +
-                           std::to_string(load->concurrency) + " clients, at most " +
-                           std::to_string(load->tokensMax) + " tokens each");
+  invocation.terminal.hint(sharding::counted(load->requests, "request") + " by " +
+                           sharding::counted(load->concurrency, "client") + ", at most " +
+                           sharding::counted(load->tokensMax, "token") + " each");
   auto result = Bench(*gateway, *model, *load).run();
   if (!result) return result.refusal();
   Json answer = toJson(*result);

@@ -52,7 +52,10 @@ class Lister {
       return EXIT_DONE;
     }
     if (items.empty() && invocation_.format.isForPeople()) {
-      invocation_.terminal.hint("no " + request_.kind);
+      bool mayBegin = request_.kind == "deployments";
+      invocation_.terminal.hint(
+          "no " + request_.kind +
+          (mayBegin ? "; muster run MODEL or muster apply FILE makes one" : ""));
       return EXIT_DONE;
     }
     return print(invocation_, reply.json,

@@ -60,8 +60,8 @@ std::string joiningText(const ObjectView& view, const ReplicaState& replica,
   std::string text =
       std::to_string(joining.joined) + " of " + std::to_string(generation.ranks.size()) + " joined";
   if (joining.missing.empty()) return text;
-  int64_t seconds = std::max<int64_t>(0, elapsed(replica.since, view.now).millis() / 1000);
-  text += "; waiting " + std::to_string(seconds) + "s for ";
+  int64_t seconds = elapsed(replica.since, view.now).millis() / 1000;
+  text += seconds < 1 ? "; waiting for " : "; waiting " + std::to_string(seconds) + "s for ";
   for (size_t i = 0; i < std::min(joining.missing.size(), NAMED_MAX); ++i) {
     text += (i == 0 ? "" : ", ") + rankName(generation.placement, {joining.missing[i]});
   }
@@ -83,9 +83,12 @@ std::optional<double> loadingProgress(const ObjectView& view, const GenerationRe
   return rounded(static_cast<double>(loaded.count) / static_cast<double>(total.count));
 }
 
+// What is less than a second away is about to be: "in 0s" would say nothing.
+std::string fromNow(Duration left) { return left < 1_s ? "now" : "in " + toAge(left); }
+
 std::string givesUp(const ObjectView& view, const PlacedGeneration& generation) {
   Duration left = elapsed(view.now, later(generation.placedAt, generation.spec.timeouts.ready));
-  return "; gives up in " + toAge(std::max(left, Duration{})) + " (timeouts.ready)";
+  return "; gives up " + fromNow(left) + " (timeouts.ready)";
 }
 
 std::string nextOfPlaced(const ObjectView& view, const PlacedGeneration& generation,
@@ -108,7 +111,7 @@ std::string nextOfPlaced(const ObjectView& view, const PlacedGeneration& generat
 
 std::string nextOfUnplaced(const ObjectView& view, const ReplicaState& replica) {
   if (view.now < replica.retryAt) {
-    return "next attempt in " + toAge(elapsed(view.now, replica.retryAt));
+    return "tried again " + fromNow(elapsed(view.now, replica.retryAt));
   }
   if (replica.answeredIndex.value != 0) {
     return "asked again as soon as devices become free or a node takes work";

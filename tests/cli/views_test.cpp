@@ -128,7 +128,7 @@ TEST(Views, whyTellsOfWhatAReplicaFailed) {
               R"j({"phase":"Failed","since":"2031-01-02T12:09:00Z","reason":"GpuUnhealthy","code":"",
 "message":"0 of 1 replicas ready","wants":"1 free device","verdicts":[{"node":"gpu01","verdict":"busy","detail":"1 used by default/llm"}],
 "waiting":[{"replica":0,"phase":"Failed","reason":"GpuUnhealthy","message":"attempt 1 failed: rank 0 (gpu01:0): it cannot be used",
-"since":"2031-01-02T12:09:00Z","next":"next attempt in 8s"}],"next":"next attempt in 8s","fix":["muster logs llm/0 --first-error"]})j"),
+"since":"2031-01-02T12:09:00Z","next":"tried again in 8s"}],"next":"tried again in 8s","fix":["muster logs llm/0 --first-error"]})j"),
           narrow()));
 }
 

@@ -1,4 +1,5 @@
 // The JSON of each kind of object, on states made by the core itself.
+#include "coordinator/core/time_math.h"
 #include "coordinator/objects/cluster.h"
 #include "coordinator/objects/deployment.h"
 #include "coordinator/objects/event.h"
@@ -137,9 +138,11 @@ TEST_F(Objects, aFailedAttemptShowsItsErrorAndWhenItIsTriedAgain) {
   Json replica = replicaOf("chat", 0);
   EXPECT_EQ(replica["phase"], "Failed");
   EXPECT_EQ(replica["reason"], "RankCrashed");
-  EXPECT_EQ(replica["next"], "next attempt in 1s");
+  EXPECT_EQ(replica["next"], "tried again in 1s");
   Json why = whyObject(view(), cluster.deployment("chat"));
   EXPECT_EQ(why["code"], "E0602");
+  ObjectView soon = {cluster.state, &cluster.observed, later(cluster.now, 200_ms)};
+  EXPECT_EQ(whyObject(soon, cluster.deployment("chat"))["next"], "tried again now");
   EXPECT_EQ(why["fix"][0], "muster logs chat/0 --first-error");
 }
 
