@@ -8,6 +8,8 @@
 #include "cli/doctor/cluster_checks.h"
 #include "cli/doctor/machine_checks.h"
 #include "cli/exit_code.h"
+#include "cli/local_cluster/local_doctor.h"
+#include "sharding/text.h"
 
 #include <limits.h>
 #include <nlohmann/json.hpp>
@@ -25,26 +27,38 @@ std::string hostName() {
   return name;
 }
 
+using Local = std::optional<LocalLayout>;
+
+// Nothing for a cluster of units, and where no context is chosen.
+Local localCluster(Invocation& invocation) {
+  auto context = chooseContext(invocation.arguments.value("--context"), invocation.environment);
+  return context ? localClusterOf(context->file) : std::nullopt;
+}
+
 // A cluster that cannot be asked is a finding, not the end of the examination.
-Checks examineCluster(Invocation& invocation, const std::string& node) {
-  auto unreachable = [](const Refusal& refusal) -> Checks {
-    return {{Verdict::FAILED, "cluster", refusal.text,
-             refusal.fixes.empty() ? "" : refusal.fixes.front()}};
-  };
+Checks unreachable(const Refusal& refusal, const Remedies& remedies) {
+  std::string fix = refusal.fixes.empty() ? "" : refusal.fixes.front();
+  if (refusal.code == RefusalCode::NO_LEADER) {
+    fix = remedies.away("systemctl status muster-coordinator, on the coordinators' machines");
+  }
+  return {{Verdict::FAILED, "cluster", refusal.text, fix}};
+}
+
+Checks examineCluster(Invocation& invocation, const std::string& node, const Remedies& remedies) {
   auto session = Session::open(invocation);
-  if (!session) return unreachable(session.refusal());
+  if (!session) return unreachable(session.refusal(), remedies);
   WallTime asked = invocation.clock.wallNow();
   auto status = (*session)->ask(adminStatusCall());
   WallTime answered = invocation.clock.wallNow();
-  if (!status) return unreachable(status.refusal());
+  if (!status) return unreachable(status.refusal(), remedies);
   auto nodes = (*session)->ask(getCall("nodes", node, {.asks = Asks::LEADER_IF_ANY}));
-  if (!nodes) return unreachable(nodes.refusal());
+  if (!nodes) return unreachable(nodes.refusal(), remedies);
   Json cluster = printableJson(status->json);
-  Checks checks = node.empty() ? checkCoordinators(cluster) : Checks{};
+  Checks checks = node.empty() ? checkCoordinators(cluster, remedies) : Checks{};
   for (Check& check : checkClockBeside(cluster, asked, answered)) {
     checks.push_back(std::move(check));
   }
-  Checks ofNodes = checkNodes(printableJson(nodes->json), VERSION);
+  Checks ofNodes = checkNodes(printableJson(nodes->json), VERSION, remedies);
   std::move(ofNodes.begin(), ofNodes.end(), std::back_inserter(checks));
   return checks;
 }
@@ -79,9 +93,9 @@ Json toJson(const Checks& checks) {
 }
 
 std::string forPeople(const Checks& checks, const ViewOptions& view, Width width) {
-  std::string text = std::to_string(checks.size()) +
-                     " checks: " + std::to_string(count(checks, Verdict::OK)) + " ok, " +
-                     std::to_string(count(checks, Verdict::WARNING)) + " warnings, " +
+  std::string text = sharding::counted(checks.size(), "check") + ": " +
+                     std::to_string(count(checks, Verdict::OK)) + " ok, " +
+                     sharding::counted(count(checks, Verdict::WARNING), "warning") + ", " +
                      std::to_string(count(checks, Verdict::FAILED)) + " failed\n";
   Table table;
   for (const Check& check : checks) {
@@ -107,9 +121,11 @@ Result<int> show(Invocation& invocation, const Checks& checks, Width width) {
 
 Result<int> runDoctor(Invocation& invocation) {
   std::string node = invocation.arguments.word("NODE");
-  Checks checks = examineCluster(invocation, node);
-  if (node.empty() || node == hostName()) {
-    Checks here = checkMachine({}, invocation.clock.wallNow());
+  Local local = localCluster(invocation);
+  Checks checks = examineCluster(invocation, node, local ? remediesOf(*local) : Remedies());
+  if (local || node.empty() || node == hostName()) {
+    WallTime now = invocation.clock.wallNow();
+    Checks here = local ? checkLocalCluster(*local, now) : checkMachine({}, now);
     std::move(here.begin(), here.end(), std::back_inserter(checks));
   } else {
     invocation.terminal.hint("the machine of " + node +

@@ -1,5 +1,7 @@
 #include "cli/commands/session.h"
 
+#include "cli/local_cluster/local_doctor.h"
+
 namespace muster::cli {
 namespace {
 
@@ -76,7 +78,7 @@ Result<Reply> Session::ask(ClusterCall call) {
     bool isKnown = answer.age < AGE_MAX;
     invocation_.terminal.hint("stale: as of log index " + std::to_string(answer.index.value) +
                               (isKnown
-                                   ? ", known to be the newest " + toAge(answer.age) + " ago"
+                                   ? ", known to be the newest " + agoText(answer.age)
                                    : ", nobody knows how old: the coordinator has just started"));
   }
   invocation_.terminal.detail("request " + toText(answer.request.guid) + ", index " +
@@ -96,10 +98,18 @@ Result<Done> Session::finish(kj::Promise<Result<Done>> work) {
   return *outcome.done;
 }
 
-// Whoever has several clusters wants to know which one did not answer.
+// Whoever has several clusters wants to know which one did not answer, and who made it with
+// `muster up` how it comes back.
 Refusal Session::explained(Refusal refusal) const {
   if (refusal.code == RefusalCode::NO_LEADER || refusal.code == RefusalCode::NOT_AUTHENTICATED) {
     refusal.text = "cluster " + context_.cluster.cluster.value + ": " + refusal.text;
+  }
+  auto local = localClusterOf(context_.file);
+  if (local && refusal.code == RefusalCode::NO_LEADER) {
+    refusal.fixes = {"muster doctor", remediesOf(*local).away("")};
+  }
+  if (refusal.code == RefusalCode::NOT_FOUND && refusal.fixes.empty()) {
+    refusal.fixes = {"muster ps", "muster get nodes"};
   }
   return refusal;
 }

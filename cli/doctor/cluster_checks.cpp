@@ -8,21 +8,23 @@
 namespace muster::cli {
 namespace {
 
-Check checkLeader(const Json& status) {
+Check checkLeader(const Json& status, const Remedies& remedies) {
   std::string leader = textAt(status, "/leader/id");
   if (leader.empty()) {
     return {Verdict::FAILED, "leader", "no coordinator leads",
-            "muster doctor, on a coordinator's machine: is a majority of ZooKeeper there?"};
+            remedies.away(
+                "muster doctor, on a coordinator's machine: is a majority of ZooKeeper there?")};
   }
   return {Verdict::OK, "leader",
           leader + " leads in epoch " + std::to_string(numberAt(status, "/epoch")), ""};
 }
 
-Checks checkCoordinator(const Json& one) {
+Checks checkCoordinator(const Json& one, const Remedies& remedies) {
   std::string subject = "coordinator " + textAt(one, "/id");
   if (!one.value("reachable", false)) {
-    return {{Verdict::FAILED, subject, "is not reached at " + textAt(one, "/address"),
-             "systemctl status muster-coordinator, on its machine"}};
+    return {
+        {Verdict::FAILED, subject, "is not reached at " + textAt(one, "/address"),
+         remedies.away("systemctl status muster-coordinator, on its machine", textAt(one, "/id"))}};
   }
   Checks checks = {
       {Verdict::OK, subject,
@@ -57,16 +59,17 @@ Check checkStates(const Json& status) {
   return {Verdict::OK, "state", "coordinators agree at equal index", ""};
 }
 
-Check checkNode(const Json& node) {
-  std::string subject = "node " + textAt(node, "/name");
+Check checkNode(const Json& node, const Remedies& remedies) {
+  std::string name = textAt(node, "/name");
+  std::string subject = "node " + name;
   std::string phase = textAt(node, "/status/phase");
   if (phase == "Unreachable" || phase == "Lost") {
     return {Verdict::FAILED, subject, phase + " " + textAt(node, "/status/message"),
-            "systemctl status muster-worker, on its machine"};
+            remedies.away("systemctl status muster-worker, on its machine", name)};
   }
   if (phase == "Ready") return {Verdict::OK, subject, phase, ""};
   return {Verdict::WARNING, subject, phase + ": takes nothing new",
-          "muster uncordon " + textAt(node, "/name") + ", once it is well"};
+          "muster uncordon " + name + ", once it is well"};
 }
 
 // As playbooks/preflight.yml wants it: certificates begin and end, and times in events are
@@ -90,25 +93,25 @@ Checks checkClockBeside(const Json& status, WallTime asked, WallTime answered) {
            "chronyc tracking, or timedatectl, on both machines"}};
 }
 
-Checks checkCoordinators(const Json& status) {
-  Checks checks = {checkLeader(status)};
+Checks checkCoordinators(const Json& status, const Remedies& remedies) {
+  Checks checks = {checkLeader(status, remedies)};
   for (const Json& one : listAt(status, "/coordinators")) {
-    for (Check& check : checkCoordinator(one)) checks.push_back(std::move(check));
+    for (Check& check : checkCoordinator(one, remedies)) checks.push_back(std::move(check));
   }
   checks.push_back(checkStates(status));
   return checks;
 }
 
-Checks checkNodes(const Json& nodes, const std::string& version) {
+Checks checkNodes(const Json& nodes, const std::string& version, const Remedies& remedies) {
   Checks checks;
   for (const Json& node : listAt(nodes, "/items")) {
-    checks.push_back(checkNode(node));
+    checks.push_back(checkNode(node, remedies));
     std::string theirs = textAt(node, "/version");
     if (theirs.empty() || theirs == version) continue;
     std::string text = "runs ";
     text.append(theirs).append(", this command is ").append(version);
     checks.push_back({Verdict::WARNING, "node " + textAt(node, "/name"), text,
-                      "ansible-playbook playbooks/upgrade.yml"});
+                      remedies.restart("ansible-playbook playbooks/upgrade.yml")});
   }
   return checks;
 }

@@ -163,15 +163,16 @@ constexpr std::array RULES = {checkVersion,    checkMode,        checkWords,    
                               checkLoad,       checkDescriptors, checkPeerState};
 
 // Whether it serves at all; nothing more can be said of one that does not.
-Check checkServing(const ZookeeperServer& server) {
+Check checkServing(const ZookeeperServer& server, const Remedies& remedies) {
   if (!server.answers) {
     return {Verdict::FAILED, subjectOf(server), "does not serve",
-            "systemctl status muster-zookeeper, on its machine (behind a tunnel: "
-            "/etc/muster/zookeeper-tunnel.conf names it for this port)"};
+            remedies.away("systemctl status muster-zookeeper, on its machine (behind a tunnel: "
+                          "/etc/muster/zookeeper-tunnel.conf names it for this port)")};
   }
   if (!server.mayServe()) {
     return {Verdict::FAILED, subjectOf(server), "runs, but has no quorum and serves nobody",
-            "start a majority of the servers; journalctl -u muster-zookeeper, on its machine"};
+            remedies.away(
+                "start a majority of the servers; journalctl -u muster-zookeeper, on its machine")};
   }
   std::string mode = server.mode.empty() ? "answers" : server.mode;
   return {Verdict::OK, subjectOf(server),
@@ -188,7 +189,7 @@ std::string zookeeperFix(const std::string& line, const std::string& variable) {
 }
 
 Checks checkZookeeperServer(const ZookeeperServer& server, const ZookeeperWanted& wanted) {
-  Checks checks = {checkServing(server)};
+  Checks checks = {checkServing(server, wanted.remedies)};
   if (checks.front().verdict != Verdict::OK) return checks;
   for (auto* rule : RULES) {
     if (auto found = rule(server, wanted)) checks.push_back(std::move(*found));

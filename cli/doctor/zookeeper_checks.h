@@ -7,6 +7,7 @@
 
 #include "base/units.h"
 #include "cli/doctor/check.h"
+#include "cli/doctor/remedies.h"
 #include "cli/doctor/zookeeper_answers.h"
 
 #include <string>
@@ -16,6 +17,7 @@ namespace muster::cli {
 struct ZookeeperWanted {
   Duration session = 1_s;  // `zookeeper.session_timeout` of the coordinators
   size_t servers = 0;      // that coordinator.toml names; 0: it does not say
+  Remedies remedies = {};  // of those who run the servers
 };
 
 // A server that is well is one line; each thing that is wrong with it is one more.

@@ -39,7 +39,7 @@ Checks checkOneEnsemble(const Servers& servers, const ZookeeperWanted&) {
 }
 
 // Who follows, leads or observes has a quorum. One whose mode is not told may.
-Checks checkQuorum(const Servers& servers, const ZookeeperWanted&) {
+Checks checkQuorum(const Servers& servers, const ZookeeperWanted& wanted) {
   size_t leading = countMode(servers, "leader");
   if (leading > 1) {
     return {{Verdict::FAILED, ENSEMBLE,
@@ -50,7 +50,7 @@ Checks checkQuorum(const Servers& servers, const ZookeeperWanted&) {
     return {};
   }
   return {{Verdict::FAILED, ENSEMBLE, "no server serves, so nothing in the cluster can be changed",
-           "start a majority of the servers"}};
+           wanted.remedies.away("start a majority of the servers")}};
 }
 
 Checks checkSize(const Servers& servers, const ZookeeperWanted&) {
@@ -111,18 +111,18 @@ Checks checkSettingsAlike(const Servers& servers, const ZookeeperWanted&) {
 }
 
 // The leading server tells how many follow it in step.
-Checks checkFollowers(const Servers& servers, const ZookeeperWanted&) {
+Checks checkFollowers(const Servers& servers, const ZookeeperWanted& wanted) {
   Checks checks;
   for (const auto& server : servers) {
     auto synced = server.metric("zk_synced_followers");
     size_t members = server.members();
     if (server.mode != "leader" || !synced || members == 0) continue;
-    auto wanted = static_cast<double>(members - 1);
-    if (*synced >= wanted) continue;
-    checks.push_back({Verdict::WARNING, ENSEMBLE,
-                      std::to_string(std::llround(*synced)) + " of " + std::to_string(members - 1) +
-                          " servers follow " + server.address + " in step",
-                      "systemctl status muster-zookeeper, on the machines of the others"});
+    if (*synced >= static_cast<double>(members - 1)) continue;
+    checks.push_back(
+        {Verdict::WARNING, ENSEMBLE,
+         std::to_string(std::llround(*synced)) + " of " + std::to_string(members - 1) +
+             " servers follow " + server.address + " in step",
+         wanted.remedies.away("systemctl status muster-zookeeper, on the machines of the others")});
   }
   return checks;
 }
@@ -139,7 +139,7 @@ bool farBehind(uint64_t zxid, uint64_t newest) {
 }
 
 // Such a server answers reads from the past.
-Checks checkInStep(const Servers& servers, const ZookeeperWanted&) {
+Checks checkInStep(const Servers& servers, const ZookeeperWanted& wanted) {
   uint64_t newest = 0;
   for (const auto& server : servers) newest = std::max(newest, server.lastChange.value_or(0));
   Checks checks;
@@ -150,9 +150,10 @@ Checks checkInStep(const Servers& servers, const ZookeeperWanted&) {
     std::string behind =
         older ? "is in an older epoch of ZooKeeper than the others"
               : "is " + std::to_string(newest - *server.lastChange) + " changes behind the others";
-    checks.push_back({Verdict::WARNING, "zookeeper " + server.address, behind,
-                      "repeat muster doctor; if it stays, systemctl restart muster-zookeeper, on "
-                      "its machine"});
+    checks.push_back(
+        {Verdict::WARNING, "zookeeper " + server.address, behind,
+         "repeat muster doctor; if it stays, " +
+             wanted.remedies.restart("systemctl restart muster-zookeeper, on its machine")});
   }
   return checks;
 }

@@ -73,7 +73,8 @@ class Settings {
 };
 
 std::string restartAfter(const std::string& what, const std::string& file) {
-  return what + " in " + file + ", then systemctl restart muster-zookeeper";
+  return what + " in " + file +
+         ", then restart that server (as a unit: systemctl restart muster-zookeeper)";
 }
 
 std::optional<std::string> tooSmallJute(const Settings& settings) {

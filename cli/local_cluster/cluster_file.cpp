@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+
 namespace muster::cli {
 
 using nlohmann::ordered_json;
@@ -43,6 +45,15 @@ Result<ClusterFile> parseClusterFile(const std::string& text) {
     return Refusal{RefusalCode::INVALID_SYNTAX,
                    std::string("cluster.json is not what `muster up` wrote: ") + error.what()};
   }
+}
+
+bool isRunning(const LocalProcess& process) {
+  auto stat = readProcessStat(process.process.pid);
+  return stat && stat->startTicks == process.process.startTicks && stat->state != 'Z';
+}
+
+bool anyRuns(const ClusterFile& file) {
+  return std::any_of(file.processes.begin(), file.processes.end(), isRunning);
 }
 
 Result<std::optional<ClusterFile>> loadClusterFile(const std::string& path) {

@@ -30,6 +30,10 @@ struct ClusterFile {
 std::string toJson(const ClusterFile& file);
 Result<ClusterFile> parseClusterFile(const std::string& json);
 
+// Whether that very process runs, and not another that got its pid.
+bool isRunning(const LocalProcess& process);
+bool anyRuns(const ClusterFile& file);
+
 // Nothing when the file is not there.
 Result<std::optional<ClusterFile>> loadClusterFile(const std::string& path);
 

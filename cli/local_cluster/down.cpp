@@ -40,12 +40,7 @@ kj::Own<ChildProcess> startSupervisor(ProcessRunner& runner, const LocalLayout& 
 
 bool anythingRuns(const LocalLayout& layout) {
   auto file = loadClusterFile(layout.clusterFile());
-  if (!file || !*file) return false;
-  return std::any_of(
-      (*file)->processes.begin(), (*file)->processes.end(), [](const LocalProcess& one) {
-        auto stat = readProcessStat(one.process.pid);
-        return stat && stat->startTicks == one.process.startTicks && stat->state != 'Z';
-      });
+  return file && *file && anyRuns(**file);
 }
 
 // Waits for the supervisor's own end, so that `down` followed by `up` meets an empty place.

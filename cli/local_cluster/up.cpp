@@ -14,6 +14,7 @@
 #include "cli/local_cluster/first_port_claim.h"
 #include "cli/local_cluster/supervisor.h"
 #include "cli/local_cluster/supervisor_client.h"
+#include "sharding/text.h"
 
 #include <kj/debug.h>
 
@@ -145,9 +146,7 @@ std::set<std::string> runningIds(const LocalLayout& layout) {
   auto file = loadClusterFile(layout.clusterFile());
   if (!file || !*file) return ids;
   for (const auto& one : (*file)->processes) {
-    auto stat = readProcessStat(one.process.pid);
-    if (stat && stat->startTicks == one.process.startTicks && stat->state != 'Z')
-      ids.insert(one.id);
+    if (isRunning(one)) ids.insert(one.id);
   }
   return ids;
 }
@@ -192,12 +191,13 @@ void offerContext(const LocalPlan& plan, const LocalLayout& layout, Terminal& te
 
 void printSummary(const LocalPlan& plan, const LocalLayout& layout, Terminal& terminal,
                   const Environment& environment) {
-  terminal.outLine(
-      "cluster " + plan.cluster.value + " is up: " + std::to_string(plan.zookeepers.size()) +
-      " ZooKeeper, " + std::to_string(plan.coordinators.size()) + " coordinators, " +
-      std::to_string(plan.workers.size()) + " workers of " + std::to_string(plan.devices) + " " +
-      (plan.deviceType == "cpu" ? "CPU" : plan.deviceType) + " devices of " +
-      toText(plan.deviceMemory));
+  using sharding::counted;
+  std::string device = (plan.deviceType == "cpu" ? "CPU" : plan.deviceType) + " device";
+  terminal.outLine("cluster " + plan.cluster.value +
+                   " is up: " + std::to_string(plan.zookeepers.size()) + " ZooKeeper, " +
+                   counted(plan.coordinators.size(), "coordinator") + ", " +
+                   counted(plan.workers.size(), "worker") + " of " + counted(plan.devices, device) +
+                   " of " + toText(plan.deviceMemory));
   terminal.outLine("  http    http" + std::string("s://") + LOCAL_HOST + ":" +
                    std::to_string(plan.coordinators.front().httpPort) + "/api/v1/cluster");
   for (const auto& one : plan.gateways) {

@@ -85,6 +85,45 @@ TEST(Doctor, seesWhatIsWrongWithCoordinators) {
   }
 }
 
+// A cluster of which nothing is well, and the fixes for it.
+std::vector<std::string> fixesOfIllCluster(const Remedies& remedies) {
+  Json status = healthy();
+  status["leader"]["id"] = "";
+  status["coordinators"][1]["reachable"] = false;
+  auto node = [](const char* name, const char* phase) -> Json {
+    return {{"name", name}, {"version", "0.2.0"}, {"status", {{"phase", phase}, {"message", ""}}}};
+  };
+  std::vector<std::string> fixes;
+  auto addFailed = [&](const Checks& checks) {
+    for (const Check& check : checks) {
+      if (check.verdict != Verdict::OK) fixes.push_back(check.fix);
+    }
+  };
+  addFailed(checkCoordinators(status, remedies));
+  addFailed(checkNodes({{"items", {node("w1", "Lost")}}}, "0.1.0", remedies));
+  addFailed(checkZookeepers({"127.0.0.1:1"}, {.servers = 1, .remedies = remedies}));
+  return fixes;
+}
+
+TEST(Doctor, advisesUnitsWhereThereAreUnits) {
+  EXPECT_THAT(fixesOfIllCluster(Remedies()),
+              ElementsAre(HasSubstr("a majority of ZooKeeper"),
+                          HasSubstr("systemctl status muster-coordinator"),
+                          HasSubstr("systemctl status muster-worker"), HasSubstr("upgrade.yml"),
+                          HasSubstr("systemctl status muster-zookeeper"),
+                          HasSubstr("start a majority of the servers")));
+}
+
+TEST(Doctor, advisesTheCommandsOfALocalCluster) {
+  std::string up = "muster up --detach --dir /tmp/c starts ";
+  EXPECT_THAT(fixesOfIllCluster(Remedies("/tmp/c")),
+              ElementsAre(up + "what is missing; logs: /tmp/c/logs",
+                          up + "it if it does not run; its log: /tmp/c/logs/co2.log",
+                          up + "it if it does not run; its log: /tmp/c/logs/w1.log",
+                          "muster down --dir /tmp/c, then muster up --detach --dir /tmp/c",
+                          HasSubstr(up), HasSubstr(up)));
+}
+
 TEST(Doctor, seesNodesThatAreLostCordonedOrOfAnotherVersion) {
   auto node = [](const char* name, const char* phase, const char* version) -> Json {
     return {{"name", name}, {"version", version}, {"status", {{"phase", phase}, {"message", ""}}}};
