@@ -135,10 +135,12 @@ std::string metricsText(const GatewayFacts& facts, std::span<const ReplicaRow> r
   using enum MetricType;
   std::vector<MetricFamily> out;
   auto build = family("muster_build_info", "Always 1; the labels say what runs", Gauge);
-  addValue(build, 1, {{"version", VERSION}});
+  addValue(build, 1, {{"version", VERSION}, {"commit", COMMIT}});
   out.push_back(std::move(build));
   out.push_back(requestsTotal(facts, rows));
   addReplicas(out, rows);
+  out.push_back(single("muster_gateway_connections", "Connections of clients", Gauge,
+                       static_cast<double>(facts.connections)));
   out.push_back(single("muster_gateway_retries_total", "Requests sent to a second replica", Counter,
                        static_cast<double>(facts.retries)));
   out.push_back(single("muster_gateway_watching", "1 while a coordinator tells of changes", Gauge,
