@@ -17,7 +17,7 @@ std::string_view toText(Fault fault) {
       "session_move",      "server_down",       "server_isolated",    "server_lag",
       "wall_clock_jump",   "clock_rate",        "leader_cut_off",     "one_way_cut",
       "lost_watch",        "ghost_ephemeral",   "lone_write_hangs",   "late_news",
-      "store_outage",      "disk_full",         "slow_disk"};
+      "store_outage",      "disk_full",         "slow_disk",          "transactions_lost"};
   return TEXTS[static_cast<size_t>(fault)];
 }
 
@@ -40,12 +40,16 @@ void Injector::start() {
 
 void Injector::next() {
   if (stopped_) return;
-  if (!enabled_.empty()) inject(enabled_[below(enabled_.size())]);
+  if (!enabled_.empty() && !waits_) inject(enabled_[below(enabled_.size())]);
   cluster_.world().after(draw(100_ms, 2500_ms), [this] { next(); });
 }
 
 void Injector::stop() {
   stopped_ = true;
+  endAll();
+}
+
+void Injector::endAll() {
   auto ends = std::exchange(ends_, {});
   for (auto& [id, action] : ends) action();
 }
@@ -130,6 +134,8 @@ void Injector::inject(Fault fault) {
       return fillDisk();
     case Fault::SLOW_DISK:
       return slowDisk();
+    case Fault::TRANSACTIONS_LOST:
+      return loseTransactions();
   }
 }
 

@@ -45,8 +45,9 @@ enum class Fault : uint8_t {
   STORE_OUTAGE,  // all coordination servers are down
   DISK_FULL,
   SLOW_DISK,
+  TRANSACTIONS_LOST,  // the coordination service forgets the newest that it had acknowledged
 };
-inline constexpr size_t FAULT_KINDS = 31;
+inline constexpr size_t FAULT_KINDS = 32;
 std::string_view toText(Fault fault);
 
 class Injector {
@@ -66,6 +67,7 @@ class Injector {
   void inject(Fault fault);
   void hit(Fault fault, const std::string& whom);
   void end(Duration after, kj::Function<void()> action);
+  void endAll();
   Duration draw(Duration min, Duration max);
   uint64_t below(uint64_t limit) { return random_.below(limit); }
 
@@ -95,6 +97,11 @@ class Injector {
   void hangWrites();
   void delayNews();
   void stopService();
+  void loseTransactions();
+  void loseWhenHeld(SteadyTime until);
+  void powerOff();
+  void awaitRepair(SteadyTime until);
+  BatchNumber newestIn(const SimTree& tree) const;
   void jumpClock();
   void changeClockRates();
   void cutOffLeader();
@@ -108,6 +115,9 @@ class Injector {
   std::vector<Fault> enabled_;
   bool stopped_ = false;
   bool serverTaken_ = false;
+  bool waits_ = false;  // nothing new goes wrong meanwhile
+  bool lostOnce_ = false;
+  BatchNumber lostUpTo_;
   uint64_t nextEnd_ = 1;
   std::map<uint64_t, kj::Function<void()>> ends_;  // of faults under way
   std::array<uint64_t, FAULT_KINDS> hits_{};

@@ -22,12 +22,32 @@ LogChecker::LogChecker(World& world, const ClusterName& cluster)
 void LogChecker::committed(const Transaction& transaction) {
   for (const TreeChange& change : transaction.changes) {
     if (!change.path.starts_with(prefix_)) continue;
+    if (comesBack(change)) continue;
     if (change.created) {
       take(*change.node->data);
     } else {
       world_.violated(DENSE, change.path + " was changed or removed");
     }
   }
+}
+
+void LogChecker::lost(const std::map<std::string, Znode>& nodes) {
+  for (const auto& [path, node] : nodes) {
+    if (path.starts_with(prefix_)) lost_[path] = *node.data;
+  }
+  hasLost_ = true;
+}
+
+// True for a batch that was lost and is written again.
+bool LogChecker::comesBack(const TreeChange& change) {
+  auto found = lost_.find(change.path);
+  if (found == lost_.end() || !change.created) return false;
+  if (*change.node->data != found->second) {
+    world_.violated("what the service lost is written again as it was",
+                    change.path + " holds other bytes than before");
+  }
+  lost_.erase(found);
+  return true;
 }
 
 void LogChecker::take(const ByteString& bytes) {

@@ -19,6 +19,10 @@ class LogChecker {
   LogChecker(World& world, const ClusterName& cluster);
 
   void committed(const Transaction& transaction);
+  // The coordination service has lost these znodes. What was in the log must come back as it was.
+  void lost(const std::map<std::string, Znode>& nodes);
+  bool isWhole() const { return lost_.empty(); }
+  bool hasLost() const { return hasLost_; }  // anything, ever
   // Called for each command that is committed, with the state it meets.
   void onCommand(std::function<void(const coordinator::State&, const Command&)> handler) {
     onCommand_ = std::move(handler);
@@ -38,6 +42,7 @@ class LogChecker {
   LogIndex indexOf(const RequestId& request) const;
 
  private:
+  bool comesBack(const TreeChange& change);
   void take(const ByteString& bytes);
   void checkOrder(const Batch& batch);
   void apply(LogIndex index, const Batch& batch, const ByteString& bytes);
@@ -52,6 +57,8 @@ class LogChecker {
   std::vector<RequestId> requests_{1};
   std::vector<LogPosition> positions_{1};
   std::map<RequestId, LogIndex> effects_;
+  std::map<std::string, ByteString> lost_;  // by path
+  bool hasLost_ = false;
 };
 
 }  // namespace muster::sim

@@ -79,13 +79,14 @@ void SimZooKeeper::accept(Link& link, int64_t session, int64_t zxidSeen) {
     session = nextSession_++;
     sessions_[session] = Session{knobs.sessionTimeout, world_.now(), false, 0};
   }
-  Session& known = sessions_.at(session);
-  if (known.ended) {
+  auto found = sessions_.find(session);  // unknown: its beginning was lost
+  if (found == sessions_.end() || found->second.ended) {
     toClient(link, [self = kj::addRef(link)] {
       if (self->client != nullptr) self->client->expired();
     });
     return;
   }
+  Session& known = found->second;
   for (Server& other : servers_) {  // the session has moved: its old connection is worth nothing
     auto old = other.links.find(known.link);
     if (old == other.links.end()) continue;
@@ -275,6 +276,30 @@ void SimZooKeeper::setDown(size_t number, bool down) {
   }
 }
 
+// As the ensemble's next election does, a jump of the transaction number tells the lives apart: no
+// client has seen more than the servers hold.
+void SimZooKeeper::loseSinceRemembered() {
+  constexpr int64_t ELECTION = 1'000'000;
+  std::map<std::string, Znode> lost;
+  for (const auto& [path, node] : truth_.nodes()) {
+    if (remembered_.tree.find(path) == nullptr) lost.emplace(path, node);
+  }
+  powerLosses_++;
+  truth_ = remembered_.tree;
+  sessions_ = remembered_.sessions;
+  zxid_ += ELECTION;
+  for (size_t i = 0; i < SERVERS; i++) {
+    setDown(i, true);
+    servers_[i].tree = truth_;
+    servers_[i].zxid = zxid_;
+    servers_[i].pending.clear();
+    servers_[i].applyDue = 0;
+    servers_[i].ghosts.clear();
+  }
+  world_.mix(static_cast<uint64_t>(zxid_));
+  if (onLost_) onLost_(lost);
+}
+
 void SimZooKeeper::dropGhosts(size_t number) {
   Server& server = servers_[number];
   server.keepsGhosts = false;
@@ -311,7 +336,9 @@ void SimZooKeeper::commit(std::vector<TreeChange> changes) {
     }
     server.lastApply =
         std::max(SteadyTime{server.lastApply.nanos + 1}, world_.now() + Duration{lag});
-    world_.at(server.lastApply, [this, i] { applyNext(i); });
+    world_.at(server.lastApply, [this, i, losses = powerLosses_] {
+      if (losses == powerLosses_) applyNext(i);
+    });
   }
 }
 

@@ -120,11 +120,20 @@ class SimZooKeeper {
   void keepGhosts(size_t server) { servers_[server].keepsGhosts = true; }
   void dropGhosts(size_t server);
   std::vector<int64_t> liveSessions() const;
+  // All servers lose their power, and with it everything since remember(): their disks had not
+  // kept what they said. They are down afterwards.
+  void remember() { remembered_ = Remembered{truth_, sessions_}; }
+  void loseSinceRemembered();
 
   const SimTree& truth() const { return truth_; }
+  const SimTree& rememberedTree() const { return remembered_.tree; }
   // Called when a transaction is committed; nobody has heard of it yet.
   void onCommitted(std::function<void(const Transaction&)> handler) {
     onCommitted_ = kj::mv(handler);
+  }
+  // Called with what was there and is not any more.
+  void onLost(std::function<void(const std::map<std::string, Znode>&)> handler) {
+    onLost_ = kj::mv(handler);
   }
   struct Counts {
     uint64_t transactions = 0, lostReplies = 0, lostRequests = 0, expired = 0, moves = 0;
@@ -153,6 +162,10 @@ class SimZooKeeper {
     SteadyTime touched;
     bool ended = false;
     uint64_t link = 0;  // current one
+  };
+  struct Remembered {
+    SimTree tree;
+    std::map<int64_t, Session> sessions;
   };
 
   // From the client, inside its host.
@@ -190,7 +203,10 @@ class SimZooKeeper {
   std::map<int64_t, Session> sessions_;
   int64_t nextSession_ = 0x1000;
   uint64_t nextLink_ = 1;
+  Remembered remembered_;
+  uint64_t powerLosses_ = 0;
   std::function<void(const Transaction&)> onCommitted_;
+  std::function<void(const std::map<std::string, Znode>&)> onLost_;
   Counts counts_;
 };
 
