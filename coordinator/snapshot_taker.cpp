@@ -5,9 +5,12 @@
 #include "failover/bootstrap.h"
 #include "failover/election_rules.h"
 #include "failover/session_wait.h"
+#include "failover/snapshot_rate.h"
 #include "failover/snapshot_reader.h"
 
 #include <kj/debug.h>
+
+#include <algorithm>
 
 namespace muster::coordinator {
 namespace {
@@ -103,8 +106,12 @@ Co<bool> SnapshotTaker::takeOne() {
   Content source = content();
   LogPosition position = source.view->meta().applied;
   SteadyTime started = parts_.env.clock.steadyNow();
+  uint64_t enough =
+      std::max<uint64_t>({parts_.options.batches, newestBytes_.count / WORTH / BATCH_OVERHEAD, 1});
+  Bytes rate =
+      failover::snapshotRate(parts_.options.rate, (position.batch.value - newest_.value) / enough);
   SnapshotWriter writer(*session, parts_.env.timer, parts_.paths, position.index, parts_.self.value,
-                        parts_.options.rate);
+                        rate);
   uint64_t bytes = parts_.facts.logBytes;
   parts_.env.logger.info("writing a snapshot", {{"index", position.index}});
   bool fresh = co_await writer.begin();

@@ -19,6 +19,38 @@ bool isUnknown(ZkCode code) {
   return code == ZkCode::CONNECTION_LOSS || code == ZkCode::OTHER || code == ZkCode::NOT_REACHED;
 }
 
+// Without its chunks first, a folder cannot go. What is not done now is left to the next try.
+Co<void> removeFolder(CoordinationSession& session, std::string folder, int32_t version,
+                      std::vector<std::string> chunks) {
+  for (size_t from = 0; from <= chunks.size(); from += CHUNKS_REMOVED_MAX) {
+    size_t until = std::min(chunks.size(), from + CHUNKS_REMOVED_MAX);
+    std::vector<Op> ops(1, checkOp(folder, version));
+    for (size_t i = from; i < until; i++) ops.push_back(removeOp(folder + "/" + chunks[i]));
+    if (until == chunks.size()) ops.push_back(removeOp(folder, version));
+    MultiResult removed = co_await session.multi(kj::mv(ops));
+    if (removed.code != ZkCode::OK || until == chunks.size()) co_return;
+  }
+}
+
+// What earlier lives of this writer left unfinished before `own`. The leader removes it only when a
+// later snapshot is finished, and where processes die often that may take long: each of them would
+// leave its part in the servers' memory.
+Co<void> removeAbandoned(CoordinationSession& session, Paths paths, std::string writer,
+                         std::string own) {
+  ListResult listed = co_await session.list(paths.snapshot());
+  for (size_t i = 0; i < listed.children.size(); i++) {
+    std::string name = listed.children[i];
+    if (name >= own) continue;  // "current" as well
+    std::string folder = paths.snapshot() + "/" + name;
+    GetResult got = co_await session.get(folder);
+    if (got.code != ZkCode::OK || got.data != writer) continue;
+    ListResult inside = co_await session.list(folder);
+    bool isFinished = std::ranges::find(inside.children, "manifest") != inside.children.end();
+    if (inside.code != ZkCode::OK || isFinished) continue;
+    co_await removeFolder(session, folder, got.stat.version, kj::mv(inside.children));
+  }
+}
+
 }  // namespace
 
 // The same again until the service says what became of it.
@@ -38,6 +70,7 @@ Co<MultiResult> SnapshotWriter::settled(std::vector<Op> ops) {
 Co<bool> SnapshotWriter::beginCo() {
   std::vector<Op> ops(1, createOp(paths_.snapshotFolder(index_), writer_));
   MultiResult made = co_await settled(kj::mv(ops));
+  co_await removeAbandoned(session_, paths_, writer_, Paths::padded(index_.value));
   if (made.code == ZkCode::OK) co_return true;
   if (made.code != ZkCode::NODE_EXISTS) throwGivenUp(paths_.snapshot() + " is gone");
   co_return co_await takeOver();

@@ -38,8 +38,8 @@ class SnapshotWriter {
   // DISCONNECTED when the session ends or another writer took the folder (give up, and try again
   // later with a new writer), FAILED for what needs a person.
 
-  // Makes the folder ours, removing what a writer that died left in it. False when it holds a
-  // finished snapshot already.
+  // Makes the folder ours, removing what a writer that died left in it, and what earlier lives of
+  // this writer left unfinished before it. False when it holds a finished snapshot already.
   kj::Promise<bool> begin() { return beginCo(); }
   kj::Promise<void> add(ByteString payload) { return addCo(std::move(payload)); }
   // Reads all chunks back; `visit` sees each payload, in order. `manifest` is what they must add up

@@ -4,6 +4,7 @@
 #include "failover/log_reader.h"
 #include "failover/op_watchdog.h"
 #include "failover/server_list.h"
+#include "failover/snapshot_rate.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -255,6 +256,26 @@ TEST(ServerList, theEnsemblesOwnListMustBeOurs) {
   }
   EXPECT_TRUE(compareServerList("", {"127.0.0.1:2181"}).ok());  // a server of its own
   EXPECT_FALSE(compareServerList("", {"127.0.0.1:2181", "127.0.0.1:2182"}).ok());
+}
+
+TEST(SnapshotRate, growsOnceASnapshotIsOverdue) {
+  struct Case {
+    const char* name;
+    uint64_t timesDue, mebibytes;
+  };
+  const Case cases[] = {
+      {"begun at once after a restart", 0, 8},
+      {"just due", 1, 8},
+      {"a large state, tried once in vain", 3, 8},
+      {"tried several times in vain", 4, 16},
+      {"for long", 10, 40},
+      {"for very long", 16, 64},
+      {"not without bound", 100'000, 64},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.name);
+    EXPECT_EQ(snapshotRate(8_MiB, c.timesDue), Bytes{c.mebibytes << 20});
+  }
 }
 
 }  // namespace

@@ -198,6 +198,27 @@ TEST_F(SnapshotTest, aWriterThatDiedIsSucceededAndCanNoLongerFinish) {
   EXPECT_FALSE(patience.await(third->begin()));  // it is finished already
 }
 
+TEST_F(SnapshotTest, whatAWriterLeftUnfinishedIsGoneWhenItWritesAgain) {
+  auto leader = coordinator("co1");
+  standAndLead(leader);
+  growLog(leader, 40);
+  auto finished = writeSnapshot(positions[10]);
+  auto session = connect();
+  auto write = [&](const std::string& writer, size_t at) {
+    SnapshotWriter half(*session, loop.timer(), paths, positions[at].index, writer, 1_GiB);
+    EXPECT_TRUE(patience.await(half.begin()));
+    for (const ByteString& payload : PAYLOADS) patience.await(half.add(payload));
+  };
+  auto folder = [&](size_t at) { return Paths::padded(positions[at].index.value); };
+  write("co2", 20);
+  write("co3", 25);
+  write("co2", 30);
+  EXPECT_THAT(names(paths.snapshot()), ElementsAre(folder(10), folder(25), folder(30)));
+  // A later one that is under way is not touched by who comes with an earlier one.
+  write("co2", 28);
+  EXPECT_THAT(names(paths.snapshot()), ElementsAre(folder(10), folder(25), folder(28), folder(30)));
+}
+
 TEST_F(SnapshotTest, aDamagedCurrentOneIsReplacedByTheNext) {
   auto leader = coordinator("co1");
   standAndLead(leader);
