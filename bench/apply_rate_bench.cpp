@@ -129,6 +129,9 @@ int run(const Options& options) {
   KJ_IF_MAYBE (why, kj::runCatchingExceptions([&] { measure(options, report); })) {
     std::fprintf(stderr, "apply_rate: %s\n", why->getDescription().cStr());
   }
+  // A submission to Slurm 22.05 with a deep queue, p99, on this kind of machine.
+  report.figure("peer.slurm_submission_p99_min_ms", 2'000);
+  report.figure("peer.slurm_submission_p99_max_ms", 6'000);
   return report.print();
 }
 

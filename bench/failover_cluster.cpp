@@ -46,6 +46,13 @@ void noteMedians(Report& report, const Gaps& gaps) {
   part("first_answer_ms", gaps.firstAnswer);
 }
 
+void notePeers(Report& report) {
+  report.figure("peer.slurm_22_05_min_ms", 1'800).figure("peer.slurm_22_05_max_ms", 3'700);
+  report.figure("peer.slurm_22_05_lost_jobs_min", 3).figure("peer.slurm_22_05_lost_jobs_max", 222);
+  report.figure("peer.etcd_tuned_min_ms", 200).figure("peer.etcd_tuned_max_ms", 360);
+  report.figure("peer.zookeeper_min_ms", 400).figure("peer.zookeeper_max_ms", 800);
+}
+
 FailoverCluster::FailoverCluster(EventLoop& loop,
                                  const support::CoordinatorProcesses::ZookeeperOf& zookeeper)
     : loop_(loop), processes_(CLUSTER, zookeeper, 3) {
@@ -204,9 +211,9 @@ void FailoverCluster::noteParts(Gaps& gaps, uint64_t newer, SteadyTime since) {
   if (at("serving_us") == 0) return;
   double begin = static_cast<double>(since.nanos) / 1e6;
   double guessed = at("guessed_us");
-  if (guessed == 0) guessed = at("elected_us");  // by the end of the session
-  gaps.detected.push_back(guessed - begin);
-  gaps.elected.push_back(at("elected_us") - guessed);
+  // Nobody detects anything where a leader hands over, or its session ends.
+  if (guessed > 0) gaps.detected.push_back(guessed - begin);
+  gaps.elected.push_back(at("elected_us") - (guessed > 0 ? guessed : begin));
   gaps.caughtUp.push_back(at("caught_up_us") - at("elected_us"));
   gaps.firstCommit.push_back(at("serving_us") - at("caught_up_us"));
   gaps.firstAnswer.push_back(static_cast<double>(writes_->epochSeen().nanos) / 1e6 -

@@ -17,6 +17,8 @@ namespace muster::bench {
 // A run over this counts as this.
 constexpr double GAP_MAX_MS = 10'000;
 
+// Milliseconds. Without a guess of death `detected` gets nothing, and `elected` counts from the
+// cause on.
 struct Gaps {
   std::vector<double> total, detected, elected, caughtUp, firstCommit, firstAnswer;
 };
@@ -25,6 +27,9 @@ struct Gaps {
 // parts.
 void noteGaps(Report& report, const Gaps& gaps, const std::string& prefix = "");
 void noteMedians(Report& report, const Gaps& gaps);  // of the parts
+// What others take on this kind of machine, as fields of `peer` to print beside: from kill -9 of
+// the controller, of Slurm with its smallest timeout; etcd and ZooKeeper are the store alone.
+void notePeers(Report& report);
 
 class FailoverCluster {
  public:

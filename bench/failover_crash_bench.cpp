@@ -79,6 +79,7 @@ int run(const Options& options) {
     medians.emplace_back(records, percentile(gaps.total, 0.5));
   }
   if (medians.size() > 1) report.figure("slope_ms", slope(medians));
+  notePeers(report);
   return report.print();
 }
 

@@ -103,6 +103,7 @@ int run(const Options& options) {
     FailoverCluster cluster(loop, [&](size_t) { return zookeeper.addresses(); });
     noteGaps(report, freeze(cluster, options.count("expiry"), false), "session_expiry.");
   }
+  notePeers(report);
   return report.print();
 }
 
