@@ -25,8 +25,8 @@ inline constexpr RefusalInfo NODE[] = {
     {RefusalCode::GPU_UNUSABLE, "GPU cannot be used", 1, 500, true,
      "A rank of the native engine cannot compute on the GPU that it was placed on. It never takes "
      "the\n"
-     "CPU instead. Usual causes: libmuster_cuda.so is not beside muster-rank, CUDA's libraries are "
-     "not\n"
+     "CPU instead. Usual causes: the package muster-engine-cuda is not installed, CUDA's libraries "
+     "are not\n"
      "installed, or the driver is too old; the text says which.\n"
      "next: what the text says, or another engine"},
 };

@@ -81,6 +81,20 @@ install(FILES ${MUSTER_DEPLOY}/systemd/muster-rank-scope.socket ${MUSTER_DEPLOY}
   DESTINATION /lib/systemd/system COMPONENT worker)
 list(APPEND MUSTER_PACKAGED_TARGETS muster-enter-scope)
 
+# The native engine on GPUs, where this build has it. What CUDA brings is in no package of Debian's: dpkg-shlibdeps would look
+# for it in vain, so NVIDIA's packages are recommended by name, and whoever installed CUDA otherwise needs none of them.
+if(MUSTER_CUDA_BUILT)
+  list(APPEND CPACK_COMPONENTS_ALL cuda)
+  list(APPEND MUSTER_PACKAGED_TARGETS muster_cuda)
+  set(CPACK_DEBIAN_CUDA_PACKAGE_NAME muster-engine-cuda)
+  set(CPACK_COMPONENT_CUDA_DESCRIPTION "GPUs for the native engine of Muster\n Lets ranks compute on NVIDIA's GPUs. Needs cuBLAS and NCCL, which are not in Debian.")
+  set(CPACK_DEBIAN_CUDA_PACKAGE_SHLIBDEPS OFF)
+  # In any version: what the two say to each other has a number, and the worker refuses another one.
+  set(CPACK_DEBIAN_CUDA_PACKAGE_DEPENDS "muster-worker, libc6, libgcc-s1, libstdc++6")
+  set(CPACK_DEBIAN_CUDA_PACKAGE_RECOMMENDS "libcublas-${MUSTER_CUDA_PACKAGES}, libnccl2")
+  install(TARGETS muster_cuda LIBRARY DESTINATION lib/muster COMPONENT cuda)
+endif()
+
 muster_daemon(gateway TARGETS muster-gateway DEPENDS "systemd, passwd"
   SUMMARY "Gateway of a Muster cluster\n Takes OpenAI requests and finds a replica that answers them.")
 

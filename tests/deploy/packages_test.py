@@ -1,13 +1,16 @@
 #!/usr/bin/python3
-"""The Debian packages: what is in them, and that the same commit gives the same bytes.
+"""The Debian packages: what is in them, that a worker finds its GPU library, and that the same commit gives the same bytes.
 
 Usage: packages_test.py BUILD_FOLDER
 """
+import ctypes
 import glob
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import unittest
 
 BUILD = os.path.abspath(sys.argv.pop(1)) if len(sys.argv) > 1 else None
@@ -24,6 +27,14 @@ EVERYWHERE = {
                "./usr/share/bash-completion/completions/muster", "./usr/share/zsh/vendor-completions/_muster",
                "./usr/share/fish/vendor_completions.d/muster.fish"],
 }
+
+LIBRARY = "./usr/lib/muster/libmuster_cuda.so"  # of muster-engine-cuda
+
+
+def hasCuda():
+    """Whether this build has a library for GPUs."""
+    with open(BUILD + "/CMakeCache.txt") as cache:
+        return re.search("^MUSTER_CUDA_BUILT:INTERNAL=ON$", cache.read(), re.MULTILINE) is not None
 
 
 def make():
@@ -63,9 +74,23 @@ class Packages(unittest.TestCase):
                     self.assertNotIn("w", mode[4:])
 
     def testConfigurationIsLeftAsTheAdministratorChangedIt(self):
-        for name, path in self.packages.items():
+        for name in EVERYWHERE:
             with self.subTest(name):
-                self.assertIn("/etc/muster/", told("dpkg-deb", "-I", path, "conffiles"))
+                self.assertIn("/etc/muster/", told("dpkg-deb", "-I", self.packages[name], "conffiles"))
+
+    def testThereIsNoPackageThatNobodyExpects(self):
+        self.assertEqual(set(self.packages), set(EVERYWHERE) | ({"muster-engine-cuda"} if hasCuda() else set()))
+
+    @unittest.skipUnless(BUILD and hasCuda(), "built without a CUDA compiler")
+    def testTheLibraryForGpusIsAPackageOfItsOwnThatLoads(self):
+        path = self.packages["muster-engine-cuda"]
+        self.assertRegex(told("dpkg-deb", "-f", path, "Depends"), r"^muster-worker, ")
+        self.assertRegex(told("dpkg-deb", "-f", path, "Recommends"), r"^libcublas-\d+-\d+, libnccl2$")
+        with tempfile.TemporaryDirectory() as root:
+            subprocess.run(["dpkg-deb", "-x", path, root], check=True)
+            plugin = ctypes.CDLL(os.path.join(root, LIBRARY)).musterCudaPlugin
+            plugin.restype = ctypes.POINTER(ctypes.c_uint32)
+            self.assertGreater(plugin()[0], 0, "the number of its boundary")
 
     def testASecondBuildGivesTheSameBytes(self):
         self.assertEqual(digests(make()), self.before)

@@ -17,6 +17,21 @@ TEST(CudaLibrary, namesTheFileThatIsNotThere) {
   EXPECT_NE(library.refusal().text.find("/nowhere/libmuster_cuda.so"), std::string::npos);
 }
 
+TEST(CudaLibrary, isLookedForBesideTheProgramsAndWhereThePackagePutsIt) {
+  EXPECT_EQ(gpuLibraryPlaces("/usr/bin"),
+            (std::vector<std::string>{"/usr/bin/libmuster_cuda.so",
+                                      "/usr/lib/muster/libmuster_cuda.so"}));
+}
+
+TEST(CudaLibrary, theFirstThatIsThereIsTaken) {
+  EXPECT_EQ(*findGpuLibrary({"/nowhere/a", MUSTER_SOURCE_DIR "/README.md", MUSTER_SOURCE_DIR}),
+            MUSTER_SOURCE_DIR "/README.md");
+  auto none = findGpuLibrary({"/nowhere/a", "/nowhere/b"});
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.refusal().code, RefusalCode::NOT_FOUND);
+  EXPECT_EQ(none.refusal().text, "there is no /nowhere/a and no /nowhere/b");
+}
+
 TEST(CudaLibrary, refusesAFileThatIsNoLibrary) {
   auto library = CudaLibrary::load(MUSTER_SOURCE_DIR "/README.md");
   ASSERT_FALSE(library);

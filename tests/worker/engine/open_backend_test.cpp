@@ -31,8 +31,10 @@ void expectUnusable(const std::string& library, const std::string& why, const st
 }
 
 TEST(OpenBackend, namesTheLibraryThatIsNotThere) {
-  expectUnusable("/nowhere/libmuster_cuda.so", "there is no /nowhere/libmuster_cuda.so",
-                 "put the libmuster_cuda.so of this version beside muster-rank");
+  expectUnusable(
+      "/nowhere/libmuster_cuda.so", "there is no /nowhere/libmuster_cuda.so",
+      "install the package muster-engine-cuda, put the libmuster_cuda.so of this version "
+      "beside muster-rank");
 }
 
 TEST(OpenBackend, saysWhyTheLibraryCannotBeLoaded) {

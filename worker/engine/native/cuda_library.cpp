@@ -11,10 +11,9 @@ namespace {
 constexpr const char* FILE_NAME = "libmuster_cuda.so";
 constexpr const char* SYMBOL = "musterCudaPlugin";
 
-std::string besideThisProgram() {
+std::string folderOfThisProgram() {
   std::error_code error;
-  auto program = std::filesystem::read_symlink("/proc/self/exe", error);
-  return (program.parent_path() / FILE_NAME).string();
+  return std::filesystem::read_symlink("/proc/self/exe", error).parent_path().string();
 }
 
 std::string loaderText() {
@@ -24,14 +23,29 @@ std::string loaderText() {
 
 }  // namespace
 
+std::vector<std::string> gpuLibraryPlaces(const std::string& folder) {
+  const std::filesystem::path programs(folder);
+  return {(programs / FILE_NAME).string(),
+          (programs.parent_path() / "lib" / "muster" / FILE_NAME).string()};
+}
+
+Result<std::string> findGpuLibrary(const std::vector<std::string>& places) {
+  std::string looked;
+  for (const std::string& place : places) {
+    std::error_code error;
+    if (std::filesystem::exists(place, error)) return place;
+    looked += (looked.empty() ? "" : " and no ") + place;
+  }
+  return Refusal{.code = RefusalCode::NOT_FOUND, .text = "there is no " + looked};
+}
+
 void CudaLibrary::Close::operator()(void* handle) const { dlclose(handle); }
 
 Result<std::shared_ptr<const CudaLibrary>> CudaLibrary::load(const std::string& path) {
-  const std::string file = path.empty() ? besideThisProgram() : path;
-  std::error_code error;
-  if (!std::filesystem::exists(file, error)) {
-    return Refusal{.code = RefusalCode::NOT_FOUND, .text = "there is no " + file};
-  }
+  auto found =
+      findGpuLibrary(path.empty() ? gpuLibraryPlaces(folderOfThisProgram()) : std::vector{path});
+  if (!found) return found.refusal();
+  const std::string& file = *found;
   auto library = std::make_shared<CudaLibrary>();
   library->handle_.reset(dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL));
   void* symbol = library->handle_ == nullptr ? nullptr : dlsym(library->handle_.get(), SYMBOL);

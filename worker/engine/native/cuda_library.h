@@ -1,4 +1,4 @@
-// libmuster_cuda.so, when it is there: looked for beside the running program, loaded once.
+// libmuster_cuda.so, when it is there: looked for where a build and where the package puts it.
 #pragma once
 
 #include "base/result.h"
@@ -21,11 +21,18 @@ struct CudaGpu {
   uint64_t freeBytes = 0;
 };
 
+// Where the library of the programs in `folder` may lie, best first: in that folder, where a build
+// puts it, or in lib/muster beside it, where the package muster-engine-cuda does.
+std::vector<std::string> gpuLibraryPlaces(const std::string& folder);
+
+// The first of `places` that is there. Refuses NOT_FOUND and names all of them.
+Result<std::string> findGpuLibrary(const std::vector<std::string>& places);
+
 class CudaLibrary {
  public:
   // Refuses NOT_FOUND when there is no such file, NOT_SUPPORTED_YET when it, or a library it needs,
-  // cannot be loaded or speaks another version; the text says which. `path`: empty for
-  // libmuster_cuda.so in the folder of the running program.
+  // cannot be loaded or speaks another version; the text says which. `path`: empty for where it
+  // lies beside the running program.
   static Result<std::shared_ptr<const CudaLibrary>> load(const std::string& path = "");
 
   const MusterCudaPlugin& functions() const { return *plugin_; }

@@ -21,8 +21,8 @@ Refusal unusable(const std::string& gpu, const std::string& why, const std::stri
 Refusal noLibrary(const std::string& gpu, const Refusal& refusal) {
   bool isMissing = refusal.code == RefusalCode::NOT_FOUND;
   return unusable(gpu, refusal.text,
-                  isMissing ? "put the libmuster_cuda.so of this version beside muster-rank, or "
-                              "choose another engine"
+                  isMissing ? "install the package muster-engine-cuda, put the libmuster_cuda.so "
+                              "of this version beside muster-rank, or choose another engine"
                             : "install CUDA's cuBLAS and NCCL and run ldconfig");
 }
 
