@@ -1,5 +1,7 @@
 #include "worker/metrics.h"
 
+#include "base/version.h"
+
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
@@ -78,7 +80,7 @@ std::string metricsText(const AgentStatus& status, const NodeInfo& node) {
   double left = static_cast<double>(status.leaseRemaining.millis()) / 1000;
   std::vector<MetricFamily> families = {
       gauge("muster_build_info", "Always 1; the labels say what runs",
-            {sample(1, {{"version", node.version}})}),
+            {sample(1, {{"version", node.version}, {"commit", COMMIT}})}),
       gauge("muster_worker_lease_held", "1 while a leader's lease is held; 0: isolated",
             {sample(held ? 1 : 0)}),
       gauge("muster_worker_lease_remaining_seconds", "What is left of the lease", {sample(left)}),

@@ -1,5 +1,6 @@
 #include "worker/metrics.h"
 
+#include "base/version.h"
 #include "tests/worker/orders.h"
 
 #include <gmock/gmock.h>
@@ -24,7 +25,8 @@ TEST(WorkerMetrics, sayHowTheNodeIs) {
   node.version = "1.2.3";
   node.devices = {{{0}, "cpu", "gpu01-cpu-0", 4_GiB, 0}};
   std::string text = metricsText(status, node);
-  EXPECT_THAT(text, HasSubstr("muster_build_info{version=\"1.2.3\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr(std::string("muster_build_info{version=\"1.2.3\",commit=\"") +
+                              COMMIT + "\"} 1\n"));
   EXPECT_THAT(text, HasSubstr("muster_worker_attached{address=\"10.0.0.1:7401\"} 1\n"));
   EXPECT_THAT(text, HasSubstr("muster_worker_attached{address=\"10.0.0.2:7401\"} 0\n"));
   EXPECT_THAT(text, HasSubstr("muster_worker_lease_held 1\n"));

@@ -1,5 +1,6 @@
 #include "worker/engine/native/serving/endpoint.h"
 
+#include "base/version.h"
 #include "tests/worker/serving/scripted_executor.h"
 #include "worker/collective/collective.h"
 
@@ -409,6 +410,8 @@ TEST_F(EndpointTest, countsWhatItServes) {
   EXPECT_THAT(text, HasSubstr("muster_inter_token_latency_seconds_count" + labels + "} 4"));
   EXPECT_THAT(text, HasSubstr("muster_request_duration_seconds_count" + labels + "} 1"));
   EXPECT_THAT(text, HasSubstr("muster_kv_cache_used_ratio" + labels));
+  EXPECT_THAT(text, HasSubstr(std::string("muster_build_info{version=\"") + VERSION +
+                              "\",commit=\"" + COMMIT + "\"} 1\n"));
   EXPECT_THAT(text, Not(HasSubstr("r1"))) << "no request is named";
 }
 

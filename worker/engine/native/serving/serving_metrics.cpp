@@ -1,5 +1,7 @@
 #include "worker/engine/native/serving/serving_metrics.h"
 
+#include "base/version.h"
+
 #include <prometheus/counter.h>
 #include <prometheus/family.h>
 #include <prometheus/histogram.h>
@@ -55,6 +57,7 @@ class Metrics final : public ServingMetrics {
 
   std::string text(const EngineStatus& engine) const override {
     auto families = registry_.Collect();
+    families.insert(families.begin(), buildInfo());
     families.push_back(gauge("muster_requests_running", "Sequences that hold blocks of the cache",
                              engine.running));
     families.push_back(
@@ -81,6 +84,15 @@ class Metrics final : public ServingMetrics {
         .Labels(labels_)
         .Register(registry_)
         .Add({}, SECONDS);
+  }
+  static MetricFamily buildInfo() {
+    ClientMetric metric;
+    metric.label = {{"version", VERSION}, {"commit", COMMIT}};
+    metric.gauge.value = 1;
+    return {"muster_build_info",
+            "Always 1; the labels say what runs",
+            prometheus::MetricType::Gauge,
+            {std::move(metric)}};
   }
   ClientMetric labelled() const {
     ClientMetric metric;
