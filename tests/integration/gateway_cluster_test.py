@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Requests through the gateway of a real cluster, without end, while the cluster changes under them: none fails.
 
-MUSTER_NO_COORDINATORS_S: how long all coordinators are stopped (default 15).
+MUSTER_NO_COORDINATORS_S: how long all coordinators are stopped (default 60).
 """
 import json
 import os
@@ -15,10 +15,13 @@ import time
 from facts import Skip, check, checkEqual, runTests
 from gateway_process import Answer, readAnswer
 from local_cluster import LocalCluster
+from sample import deployment
 from waiting import waitFor
 
-AWAY_S = float(os.environ.get("MUSTER_NO_COORDINATORS_S", "15"))
-SERVER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support/python/stand_in_server.py")
+AWAY_S = float(os.environ.get("MUSTER_NO_COORDINATORS_S", "60"))
+HERE = os.path.dirname(os.path.abspath(__file__))
+SPEAKING = os.path.join(HERE, "../../models/sample")
+SERVER = os.path.join(HERE, "../support/python/stand_in_server.py")
 
 
 def standIn(cluster, name, replicas, **env):
@@ -215,17 +218,22 @@ def npm():
 
 CLIENT = """
 const OpenAI = require("openai");
-const client = new OpenAI({ baseURL: process.argv[2], apiKey: "unused", maxRetries: 0 });
-const messages = [{ role: "user", content: "hi" }];
+const [url, model] = process.argv.slice(2);
+const client = new OpenAI({ baseURL: url, apiKey: "unused", maxRetries: 0 });
+const messages = [{ role: "user", content: "What is a lighthouse?" }];
+const asked = { model, messages, temperature: 0, max_tokens: 24 };
 (async () => {
   const models = (await client.models.list()).data.map((one) => one.id);
-  const whole = await client.chat.completions.create({ model: "chat", messages });
-  let text = "";
-  for await (const event of await client.chat.completions.create({ model: "chat", messages, stream: true }))
-    text += event.choices[0].delta.content;
+  const whole = await client.chat.completions.create({ ...asked, logprobs: true, top_logprobs: 2 });
+  let text = "", usage;
+  for await (const event of await client.chat.completions.create(
+      { ...asked, stream: true, stream_options: { include_usage: true } })) {
+    text += event.choices[0]?.delta.content ?? "";
+    usage = event.usage ?? usage;
+  }
   let error;
-  try { await client.chat.completions.create({ model: "none", messages }); } catch (e) { error = e; }
-  console.log(JSON.stringify({ models, whole: whole.choices[0].message.content, text, status: error.status, code: error.code }));
+  try { await client.chat.completions.create({ ...asked, model: "none" }); } catch (e) { error = e; }
+  console.log(JSON.stringify({ models, whole, text, usage, status: error.status, code: error.code }));
 })();
 """
 
@@ -240,6 +248,26 @@ def test_curlUnderstandsItsStreams():
         check(done.stdout.endswith("data: [DONE]\n\n"), done.stdout)
 
 
+def clientSees(script, front, model):
+    done = subprocess.run(["node", script, front.url(), model], capture_output=True, text=True, timeout=60)
+    checkEqual(done.returncode, 0, f"node: {done.stderr}")
+    return json.loads(done.stdout)
+
+
+def checkWhatTheClientSees(seen, model):
+    checkEqual((seen["models"], seen["status"], seen["code"]), (["chat", "speaks"], 404, "model_not_found"), "openai client")
+    choice = seen["whole"]["choices"][0]
+    check(choice["message"]["content"], f"{model} says nothing: {seen}")
+    if model == "chat":
+        return check(seen["text"].startswith("word0 "), repr(seen))
+    said = choice["message"]["content"]
+    check(said.startswith("A lighthouse is "), said)
+    checkEqual(seen["text"], said, "a chat as it comes, and as a whole")
+    checkEqual(len(choice["logprobs"]["content"]), seen["whole"]["usage"]["completion_tokens"], "tokens with a logprob")
+    check(all(len(token["top_logprobs"]) == 2 for token in choice["logprobs"]["content"]), repr(choice["logprobs"]))
+    checkEqual(seen["usage"], seen["whole"]["usage"], "usage at the end of the stream")
+
+
 def test_theOpenAiClientUnderstandsIt():
     if not shutil.which("npm") or not shutil.which("node"):
         raise Skip("there is no npm here")
@@ -248,13 +276,13 @@ def test_theOpenAiClientUnderstandsIt():
         script = os.path.join(folder, "client.js")
         with open(script, "w") as file:
             file.write(CLIENT)
-        with LocalCluster(workers=1, devices=2) as cluster:
+        with LocalCluster(workers=1, devices=3) as cluster:
             front = served(cluster)
-            done = subprocess.run(["node", script, front.url()], capture_output=True, text=True, timeout=60)
-        checkEqual(done.returncode, 0, f"node: {done.stderr}")
-        seen = json.loads(done.stdout)
-        checkEqual((seen["models"], seen["status"], seen["code"]), (["chat"], 404, "model_not_found"), "openai client")
-        check(seen["whole"] and seen["text"].startswith("word0 "), repr(seen))
+            path = shutil.copytree(SPEAKING, os.path.join(cluster.models, "sample"))
+            cluster.apply(deployment("speaks", path, tp=2, pp=1), "--wait")
+            cluster.waitFor("the gateway routes the native engine", lambda: front.complete("speaks").status == 200)
+            for model in ("chat", "speaks"):
+                checkWhatTheClientSees(clientSees(script, front, model), model)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
