@@ -14,7 +14,7 @@ namespace {
 
 std::vector<bench::Rates> repeated(Dtype dtype, const bench::Options& options) {
   std::vector<bench::Rates> rates;
-  bench::withEngine(bench::benchedModel(dtype), 1, [&](worker::StepExecutor& executor) {
+  bench::withEngine(bench::benchedSpec(dtype), 1, [&](worker::StepExecutor& executor) {
     bench::measureRates(executor, 16, 2);  // pages and caches are warm afterwards
     for (size_t i = 0; i < options.count("repetitions"); ++i) {
       rates.push_back(bench::measureRates(executor, 128, 32));
@@ -34,7 +34,7 @@ int main(int argc, char** argv) {
   bench::Report report("engine");
   report.figure("f32_decode_tok_s", f32.decode).figure("bf16_decode_tok_s", bf16.decode);
   report.figure("bf16_prompt_tok_s", bf16.prompt).figure("f32_prompt_tok_s", f32.prompt);
-  const auto spec = bench::benchedModel(Dtype::F32);
+  const auto spec = bench::benchedSpec(Dtype::F32);
   report.figure("read_gb_s", f32.decode * bench::bytesPerToken(spec) / 1e9);
   report.figure("memory_gb_s", memory / 1e9);
   report.figure("peer.llama_cpp_f32_decode_tok_s", 42.5)

@@ -1,6 +1,5 @@
 #include "bench/gateway_program.h"
 
-#include "base/files.h"
 #include "base/pki.h"
 #include "tests/support/child_program.h"
 
@@ -26,20 +25,6 @@ sockaddr_in loopback(uint16_t port) {
 }
 
 }  // namespace
-
-BenchFolder::BenchFolder() {
-  char name[] = "/tmp/muster-bench-XXXXXX";
-  KJ_REQUIRE(mkdtemp(name) != nullptr, "no folder in /tmp");
-  path_ = name;
-}
-BenchFolder::~BenchFolder() { std::filesystem::remove_all(path_); }
-
-std::string BenchFolder::write(const std::string& name, const std::string& text) const {
-  std::string path = path_ + "/" + name;
-  auto written = writeFileAtomically(path, text, 0600);
-  KJ_REQUIRE(written.ok(), written.refusal().text.c_str());
-  return path;
-}
 
 ListeningProgram::ListeningProgram(pid_t pid, uint16_t port) : pid_(pid), port_(port) {
   for (int i = 0; !listens(port); ++i) {

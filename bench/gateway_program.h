@@ -2,27 +2,13 @@
 #pragma once
 
 #include "base/tls_transport.h"
+#include "bench/bench_folder.h"
 
 #include <cstdint>
 #include <string>
 #include <sys/types.h>
 
 namespace muster::bench {
-
-// A folder that goes with this object.
-class BenchFolder {
- public:
-  BenchFolder();
-  ~BenchFolder();
-  BenchFolder(const BenchFolder&) = delete;
-  BenchFolder& operator=(const BenchFolder&) = delete;
-
-  const std::string& path() const { return path_; }
-  std::string write(const std::string& name, const std::string& text) const;  // gives its path
-
- private:
-  std::string path_;
-};
 
 // A program that listens on a port of 127.0.0.1; it ends with this object.
 class ListeningProgram {

@@ -6,12 +6,11 @@
 // reads: as many threads, 4 MiB at a time, each into one buffer that it uses again.
 #include "base/clock.h"
 #include "base/event_loop.h"
+#include "bench/bench_folder.h"
+#include "bench/benched_model.h"
 #include "bench/options.h"
 #include "bench/report.h"
-#include "sharding/model_spec.h"
-#include "tools/make_model/writer.h"
 #include "worker/engine/native/slice_load.h"
-#include "worker/model_inspector.h"
 
 #include <kj/debug.h>
 
@@ -20,72 +19,34 @@
 #include <cstdio>
 #include <fcntl.h>
 #include <filesystem>
-#include <fstream>
 #include <functional>
 #include <string>
 #include <thread>
 #include <unistd.h>
+#include <utility>
 #include <vector>
 
-namespace muster::worker {
+namespace muster::bench {
 namespace {
+
+using worker::AlignedBytes;
+using worker::SliceLoad;
 
 constexpr uint32_t THREADS = 2;  // of each rank
 constexpr uint64_t PIECE = 4 << 20;
-constexpr sample::Llama SHAPE = {.hidden = 1024,
-                                 .layers = 16,
-                                 .heads = 16,
-                                 .kvHeads = 8,
-                                 .intermediate = 2816,
-                                 .vocab = 8192,
-                                 .dtype = sample::Dtype::F32};
 
-class ModelOnDisk {
- public:
-  ModelOnDisk() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "muster-load.XXXXXX").string();
-    KJ_REQUIRE(mkdtemp(pattern.data()) != nullptr, "no temporary folder", pattern.c_str());
-    root_ = std::filesystem::canonical(pattern);
-    auto written = sample::writeModel(root_ / "model", SHAPE, 2, 7);
-    KJ_REQUIRE(written.ok(), "the model could not be written");
-    for (const auto& entry : std::filesystem::directory_iterator(root_ / "model")) {
-      if (entry.path().extension() == ".safetensors") files_.push_back(entry.path().string());
-    }
+uint64_t bytesOf(const std::vector<std::string>& files) {
+  uint64_t sum = 0;
+  for (const auto& file : files) sum += std::filesystem::file_size(file);
+  return sum;
+}
+
+void dropPages(const std::vector<std::string>& files) {
+  for (const auto& file : files) {
+    kj::AutoCloseFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+    KJ_SYSCALL(::fdatasync(fd));
+    KJ_REQUIRE(::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) == 0, "pages stay", file.c_str());
   }
-  ~ModelOnDisk() { std::filesystem::remove_all(root_); }
-  KJ_DISALLOW_COPY(ModelOnDisk);
-
-  std::string root() const { return root_.string(); }
-  std::string source() const { return "file:" + (root_ / "model").string(); }
-  const std::vector<std::string>& files() const { return files_; }
-
-  uint64_t bytes() const {
-    uint64_t sum = 0;
-    for (const auto& file : files_) sum += std::filesystem::file_size(file);
-    return sum;
-  }
-  void dropPages() const {
-    for (const auto& file : files_) {
-      kj::AutoCloseFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
-      KJ_SYSCALL(::fdatasync(fd));
-      KJ_REQUIRE(::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) == 0, "pages stay", file.c_str());
-    }
-  }
-
- private:
-  std::filesystem::path root_;
-  std::vector<std::string> files_;
-};
-
-// Bytes that this process has made the kernel fetch from a disk.
-uint64_t fetchedBytes() {
-  std::ifstream io("/proc/self/io");
-  std::string name;
-  uint64_t value = 0;
-  while (io >> name >> value) {
-    if (name == "read_bytes:") return value;
-  }
-  KJ_FAIL_REQUIRE("no count of read bytes");
 }
 
 double secondsOf(const std::function<void()>& work) {
@@ -95,10 +56,10 @@ double secondsOf(const std::function<void()>& work) {
   return static_cast<double>((clock.steadyNow() - start).nanos) / 1e9;
 }
 
-void readPlainly(const ModelOnDisk& model) {
+void readPlainly(const std::vector<std::string>& names) {
   std::vector<kj::AutoCloseFd> files;
   std::vector<std::pair<int, uint64_t>> pieces;  // file and offset
-  for (const auto& name : model.files()) {
+  for (const auto& name : names) {
     files.emplace_back(::open(name.c_str(), O_RDONLY | O_CLOEXEC));
     for (uint64_t at = 0; at < std::filesystem::file_size(name); at += PIECE) {
       pieces.emplace_back(files.back().get(), at);
@@ -118,22 +79,19 @@ void readPlainly(const ModelOnDisk& model) {
   for (auto& thread : threads) thread.join();
 }
 
+// Two ranks that load at the same time.
 class Ranks {
  public:
-  explicit Ranks(const ModelOnDisk& model) : model_(model), roots_({model.root()}) {
-    manifest_ = *inspectModel(roots_, model.source(), {"bench"});
-    auto spec = sharding::readModelSpec(manifest_.configJson, manifest_.tensors);
+  explicit Ranks(const BenchedModel& model) : model_(model) {
     ShardPlan plan{.tensor = 2, .pipeline = 1, .stageFirstLayer = {0}};
-    for (uint32_t rank = 0; rank < 2; ++rank) {
-      slices_.push_back(sharding::cutRank(*spec, manifest_.tensors, plan, rank)->slices);
-    }
+    for (uint32_t rank = 0; rank < 2; ++rank) slices_.push_back(model.slicesOf(plan, rank));
   }
 
-  // Both at once. Returns their bytes.
+  // Returns their bytes.
   uint64_t load() {
     std::vector<kj::Own<SliceLoad>> loads;
     for (const auto& slices : slices_) {
-      loads.push_back(kj::heap<SliceLoad>(openFiles(), slices, THREADS));
+      loads.push_back(kj::heap<SliceLoad>(model_.open(), slices, THREADS));
     }
     uint64_t bytes = 0;
     for (auto& load : loads) {
@@ -145,54 +103,47 @@ class Ranks {
   }
 
  private:
-  std::vector<SliceFile> openFiles() const {
-    auto folder = roots_.openModel(model_.source());
-    std::vector<SliceFile> files;
-    for (const auto& file : manifest_.files) {
-      files.push_back({file.name, roots_.openFile(*folder, file.name).value()});
-    }
-    return files;
-  }
-
-  const ModelOnDisk& model_;
-  ModelRoots roots_;
-  ModelManifest manifest_;
+  const BenchedModel& model_;
   std::vector<std::vector<sharding::Slice>> slices_;
   EventLoop loop_;
 };
 
-}  // namespace
-}  // namespace muster::worker
-
-int main(int argc, char** argv) {
-  using namespace muster::worker;  // NOLINT(google-build-using-namespace): a program of this folder
-  muster::bench::Options options(argc, argv, {{"rounds", 5}});
-  ModelOnDisk model;
+int run(size_t rounds) {
+  BenchFolder folder;
+  BenchedModel model(folder.path(), sample::Dtype::F32);
+  const auto files = model.weightFiles();
+  const auto total = static_cast<double>(bytesOf(files));
   Ranks ranks(model);
   std::vector<double> plain;
   std::vector<double> loaded;
   std::vector<double> ratios;
   double fetchedShare = 0;
-  for (size_t round = 0; round < options.count("rounds"); ++round) {
-    model.dropPages();
-    double plainSeconds = secondsOf([&] { readPlainly(model); });
-    model.dropPages();
-    uint64_t before = fetchedBytes();
+  for (size_t round = 0; round < rounds; ++round) {
+    dropPages(files);
+    double plainSeconds = secondsOf([&] { readPlainly(files); });
+    dropPages(files);
+    uint64_t before = ioCounter("self", "read_bytes");
     uint64_t bytes = 0;
     double loadSeconds = secondsOf([&] { bytes = ranks.load(); });
-    auto total = static_cast<double>(model.bytes());
-    fetchedShare = std::max(fetchedShare, static_cast<double>(fetchedBytes() - before) / total);
+    uint64_t fetched = ioCounter("self", "read_bytes") - before;
+    fetchedShare = std::max(fetchedShare, static_cast<double>(fetched) / total);
     plain.push_back(total / plainSeconds / 1e9);
     loaded.push_back(static_cast<double>(bytes) / loadSeconds / 1e9);
     ratios.push_back(loaded.back() / plain.back());
     std::fprintf(stderr, "round %zu: %.2f GB/s loaded, %.2f GB/s read\n", round + 1, loaded.back(),
                  plain.back());
   }
-  muster::bench::Report report("load");
+  Report report("load");
   report.budget("ratio", ">= 0.9").budget("fetched_per_byte", "<= 1.02");
-  report.figure("gb_s", muster::bench::percentile(loaded, 0.5));
-  report.figure("raw_gb_s", muster::bench::percentile(plain, 0.5));
-  report.figure("ratio", muster::bench::percentile(ratios, 0.5));
-  report.figure("fetched_per_byte", fetchedShare);
+  report.figure("gb_s", percentile(loaded, 0.5)).figure("raw_gb_s", percentile(plain, 0.5));
+  report.figure("ratio", percentile(ratios, 0.5)).figure("fetched_per_byte", fetchedShare);
   return report.print();
+}
+
+}  // namespace
+}  // namespace muster::bench
+
+int main(int argc, char** argv) {
+  muster::bench::Options options(argc, argv, {{"rounds", 5}});
+  return muster::bench::run(options.count("rounds"));
 }

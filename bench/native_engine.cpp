@@ -1,6 +1,7 @@
 #include "bench/native_engine.h"
 
 #include "base/clock.h"
+#include "bench/benched_model.h"
 #include "bench/report.h"
 #include "sharding/shard_map.h"
 #include "tools/make_model/llama.h"
@@ -22,16 +23,6 @@ namespace muster::bench {
 namespace {
 
 constexpr uint64_t SEED = 42;
-
-sample::Llama sizes() {
-  return {.hidden = 1024,
-          .layers = 16,
-          .heads = 16,
-          .kvHeads = 8,
-          .intermediate = 2816,
-          .vocab = 8192,
-          .dtype = sample::Dtype::F32};
-}
 
 std::vector<TensorInfo> tensorsOf(const sharding::ModelSpec& spec) {
   std::vector<TensorInfo> tensors;
@@ -97,11 +88,15 @@ double secondsSince(SteadyTime start) {
 
 }  // namespace
 
-sharding::ModelSpec benchedModel(Dtype dtype) {
-  auto spec = sharding::parseModelConfig(sample::configOf(sizes()).dump());
+sharding::ModelSpec specOf(const sample::Llama& sizes, Dtype dtype) {
+  auto spec = sharding::parseModelConfig(sample::configOf(sizes).dump());
   if (!spec) KJ_FAIL_REQUIRE("a bad config", spec.refusal().text.c_str());
   spec->dtype = dtype;
   return std::move(*spec);
+}
+
+sharding::ModelSpec benchedSpec(Dtype dtype) {
+  return specOf(benchedLlama(sample::Dtype::F32), dtype);
 }
 
 double bytesPerToken(const sharding::ModelSpec& spec) {
@@ -111,10 +106,16 @@ double bytesPerToken(const sharding::ModelSpec& spec) {
 
 void withEngine(const sharding::ModelSpec& spec, uint32_t tensor,
                 const std::function<void(worker::StepExecutor&)>& drive) {
+  withEngine(
+      spec, tensor, [] { return worker::makeCpuBackend(); }, drive);
+}
+
+void withEngine(const sharding::ModelSpec& spec, uint32_t tensor, const MakeBackend& makeBackend,
+                const std::function<void(worker::StepExecutor&)>& drive) {
   const ShardPlan plan{.tensor = tensor, .pipeline = 1, .stageFirstLayer = {0}};
   SharedGroup group(tensor);
   auto run = [&](uint32_t rank) {
-    auto backend = worker::makeCpuBackend();
+    auto backend = makeBackend();
     auto weights =
         worker::placeWeights(*backend, {spec, plan, {rank}}, randomSlices(spec, plan, rank));
     if (!weights) KJ_FAIL_REQUIRE("no weights", weights.refusal().text.c_str());

@@ -4,22 +4,32 @@
 
 #include "protocol/plan.h"
 #include "sharding/model_spec.h"
+#include "tools/make_model/llama.h"
+#include "worker/engine/native/backend.h"
 #include "worker/engine/native/step.h"
+
+#include <kj/memory.h>
 
 #include <functional>
 #include <vector>
 
 namespace muster::bench {
 
-// The Llama that other engines were measured on: 205.6 million parameters, hidden 1024, 16 layers,
-// 16 heads of 64, 8 key/value heads, feed-forward 2816, vocabulary 8192, untied.
-sharding::ModelSpec benchedModel(Dtype dtype);
+// What the engine knows of a model of these sizes, with weights of this type.
+sharding::ModelSpec specOf(const sample::Llama& sizes, Dtype dtype);
+// Of bench/benched_model.h.
+sharding::ModelSpec benchedSpec(Dtype dtype);
 
 // Bytes of its weights that one new token reads: all but the embedding.
 double bytesPerToken(const sharding::ModelSpec& spec);
 
-// Runs `drive` with the executor of rank 0. Weights are normal(0, 1 / sqrt(columns)), alike in each
-// run.
+using MakeBackend = std::function<kj::Own<worker::Backend>()>;
+
+// Runs `drive` with the executor of rank 0; each rank has a backend of its own. Weights are
+// normal(0, 1 / sqrt(columns)), alike in each run.
+void withEngine(const sharding::ModelSpec& spec, uint32_t tensor, const MakeBackend& makeBackend,
+                const std::function<void(worker::StepExecutor&)>& drive);
+// On this machine's processor.
 void withEngine(const sharding::ModelSpec& spec, uint32_t tensor,
                 const std::function<void(worker::StepExecutor&)>& drive);
 

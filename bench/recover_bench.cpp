@@ -6,12 +6,12 @@
 // figure is late by that and by one start of the command.
 #include "base/clock.h"
 #include "base/event_loop.h"
+#include "bench/bench_folder.h"
+#include "bench/benched_model.h"
 #include "bench/options.h"
 #include "bench/report.h"
 #include "sharding/model_spec.h"
-#include "tools/make_model/writer.h"
 #include "worker/engine/native/slice_load.h"
-#include "worker/model_inspector.h"
 
 #include <kj/debug.h>
 #include <nlohmann/json.hpp>
@@ -19,30 +19,18 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <functional>
-#include <optional>
 #include <signal.h>
 #include <string>
 #include <thread>
 #include <vector>
 
-namespace muster::worker {
+namespace muster::bench {
 namespace {
 
 using Json = nlohmann::json;
 
 constexpr uint32_t READING_THREADS = 2;  // as a rank has
-constexpr sample::Llama SHAPE = {.hidden = 1024,
-                                 .layers = 16,
-                                 .heads = 16,
-                                 .kvHeads = 8,
-                                 .intermediate = 2816,
-                                 .vocab = 8192,
-                                 .dtype = sample::Dtype::BF16};
-
+constexpr std::chrono::milliseconds PAUSE{20};
 // What a command prints. Throws when it fails.
 std::string outputOf(const std::string& command) {
   FILE* pipe = ::popen(command.c_str(), "r");
@@ -64,31 +52,31 @@ struct Rank {
 // A cluster of four workers of two devices below a temporary folder, with the model deployed.
 class LocalCluster {
  public:
-  LocalCluster() {
-    std::string pattern =
-        (std::filesystem::temp_directory_path() / "muster-recover.XXXXXX").string();
-    KJ_REQUIRE(mkdtemp(pattern.data()) != nullptr, "no temporary folder", pattern.c_str());
-    root_ = std::filesystem::canonical(pattern);
-    auto written = sample::writeModel(root_ / "models" / "sample", SHAPE, 2, 7);
-    KJ_REQUIRE(written.ok(), "the model could not be written");
+  LocalCluster() : model_(root_.path(), sample::Dtype::BF16) {
     outputOf(muster() + " up --detach --dir " + dir() +
-             " --workers 4 --devices 2 --device-memory 1GiB --models " + models() + " 2>&1");
-    std::ofstream(root_ / "sample.yaml")
-        << "version: 1\nname: sample\nmodel: file:" << models() << "/sample\n"
-        << "gpus: 4\nparallel: {tp: 2, pp: 2}\n";
-    outputOf(muster() + " apply --wait " + (root_ / "sample.yaml").string() + " 2>&1");
+             " --workers 4 --devices 2 --device-memory 1GiB --models " + root_.path() + " 2>&1");
+    std::string document =
+        root_.write("sample.yaml", "version: 1\nname: sample\nmodel: " + model_.source() +
+                                       "\ngpus: 4\nparallel: {tp: 2, pp: 2}\n");
+    outputOf(muster() + " apply --wait " + document + " 2>&1");
   }
   ~LocalCluster() noexcept(false) {
     KJ_IF_MAYBE (exception, kj::runCatchingExceptions(
                                 [&] { outputOf(muster() + " down --dir " + dir() + " 2>&1"); })) {
       KJ_LOG(ERROR, "the cluster did not go down", *exception);
     }
-    std::filesystem::remove_all(root_);
   }
   KJ_DISALLOW_COPY(LocalCluster);
 
-  std::string models() const { return (root_ / "models").string(); }
+  const BenchedModel& model() const { return model_; }
 
+  // From schema level 2 on single ranks are replaced; it rises once all coordinators have said so.
+  void awaitSingleReplacement() const {
+    auto level = [&] {
+      return std::stoi(outputOf(muster() + " admin status -o value=/schema_level"));
+    };
+    while (level() < 2) std::this_thread::sleep_for(PAUSE);
+  }
   // By rank.
   std::vector<Rank> ranks() const {
     std::vector<Rank> ranks(4);
@@ -101,43 +89,29 @@ class LocalCluster {
   }
 
  private:
-  std::string dir() const { return (root_ / "D").string(); }
+  std::string dir() const { return root_.path() + "/D"; }
   std::string muster() const {
-    return "MUSTER_CONTEXT=" + dir() + "/context.toml XDG_STATE_HOME=" + root_.string() + " " +
+    return "MUSTER_CONTEXT=" + dir() + "/context.toml XDG_STATE_HOME=" + root_.path() + " " +
            MUSTER_SOURCE_DIR + "/build/release/bin/muster";
   }
 
-  std::filesystem::path root_;
+  BenchFolder root_;
+  BenchedModel model_;
 };
 
-// What a process has asked read() for, bytes.
-uint64_t readBytes(pid_t pid) {
-  std::ifstream io("/proc/" + std::to_string(pid) + "/io");
-  std::string name;
-  uint64_t value = 0;
-  io >> name >> value;
-  KJ_REQUIRE(io.good() && name == "rchar:", "no count of read bytes", pid);
-  return value;
-}
+uint64_t readBytes(pid_t pid) { return ioCounter(std::to_string(pid), "rchar"); }
 
 // Seconds that one rank's slices take from the page cache.
-double loadSeconds(const std::string& models, uint32_t rank) {
-  ModelRoots roots({models});
-  std::string source = "file:" + models + "/sample";
-  ModelManifest manifest = *inspectModel(roots, source, {"bench"});
-  auto spec = sharding::readModelSpec(manifest.configJson, manifest.tensors);
+double loadSeconds(const BenchedModel& model, uint32_t rank) {
+  uint32_t layers = benchedLlama(sample::Dtype::BF16).layers;
   ShardPlan plan{
-      .tensor = 2, .pipeline = 2, .stageFirstLayer = sharding::balancedStages(SHAPE.layers, 2)};
-  auto shard = sharding::cutRank(*spec, manifest.tensors, plan, rank);
-  auto folder = roots.openModel(source);
-  std::vector<SliceFile> files;
-  for (const auto& file : manifest.files) {
-    files.push_back({file.name, roots.openFile(*folder, file.name).value()});
-  }
+      .tensor = 2, .pipeline = 2, .stageFirstLayer = sharding::balancedStages(layers, 2)};
+  auto slices = model.slicesOf(plan, rank);
+  auto files = model.open();
   EventLoop loop;
   SystemClock clock;
   SteadyTime start = clock.steadyNow();
-  SliceLoad load(std::move(files), shard->slices, READING_THREADS);
+  worker::SliceLoad load(std::move(files), slices, READING_THREADS);
   KJ_REQUIRE(load.loaded().wait(loop.waitScope()).ok(), "a load failed");
   return static_cast<double>((clock.steadyNow() - start).nanos) / 1e9;
 }
@@ -165,7 +139,7 @@ Recovery killOne(const LocalCluster& cluster, uint32_t victim) {
   };
   while (!isBack()) {
     KJ_REQUIRE(clock.steadyNow() - start < 60_s, "the replica did not come back");
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    std::this_thread::sleep_for(PAUSE);
   }
   Recovery recovery;
   recovery.readySeconds = static_cast<double>((clock.steadyNow() - start).nanos) / 1e9;
@@ -179,33 +153,35 @@ Recovery killOne(const LocalCluster& cluster, uint32_t victim) {
   return recovery;
 }
 
-}  // namespace
-}  // namespace muster::worker
-
-int main(int argc, char** argv) {
-  using namespace muster::worker;  // NOLINT(google-build-using-namespace): a program of this folder
-  muster::bench::Options options(argc, argv, {{"rounds", 4}});
+int run(size_t rounds) {
   LocalCluster cluster;
+  cluster.awaitSingleReplacement();
   std::vector<double> ready;
   std::vector<double> load;
   double survivorBytes = 0;
-  for (uint32_t round = 0; round < options.count("rounds"); ++round) {
-    load.push_back(loadSeconds(cluster.models(), round % 4));
+  for (uint32_t round = 0; round < rounds; ++round) {
+    load.push_back(loadSeconds(cluster.model(), round % 4));
     Recovery recovery = killOne(cluster, round % 4);
     ready.push_back(recovery.readySeconds);
     survivorBytes = std::max(survivorBytes, static_cast<double>(recovery.survivorBytes));
     std::fprintf(stderr, "rank %u killed: Ready again after %.2f s; its shard loads in %.2f s\n",
                  round % 4, ready.back(), load.back());
   }
-  double shard = muster::bench::percentile(load, 0.5);
-  double again = muster::bench::percentile(ready, 1.0);
-  muster::bench::Report report("recover");
+  double shard = percentile(load, 0.5);
+  double again = percentile(ready, 1.0);
+  Report report("recover");
   // What the survivors read is their group's and their agent's words, never a weight.
   report.budget("excess_s", "<= 0").budget("survivor_bytes_read", "<= 65536");
-  report.figure("ready_s", again);
-  report.figure("ready_p50_s", muster::bench::percentile(ready, 0.5));
-  report.figure("shard_load_s", shard);
-  report.figure("excess_s", again - (1.5 * shard + 1));
+  report.figure("ready_s", again).figure("ready_p50_s", percentile(ready, 0.5));
+  report.figure("shard_load_s", shard).figure("excess_s", again - (1.5 * shard + 1));
   report.figure("survivor_bytes_read", survivorBytes);
   return report.print();
+}
+
+}  // namespace
+}  // namespace muster::bench
+
+int main(int argc, char** argv) {
+  muster::bench::Options options(argc, argv, {{"rounds", 4}});
+  return muster::bench::run(options.count("rounds"));
 }
