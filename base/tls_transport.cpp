@@ -25,6 +25,9 @@ namespace {
 // kj 0.9.2 has no name for TLS 1.3, but compares by number.
 constexpr auto TLS_1_3 = static_cast<kj::TlsVersion>(4);
 constexpr Duration ACCEPT_RETRY{100'000'000};  // after an error such as "too many open files"
+// What the kernel of the peer has not acknowledged by then never will be: the host is gone, or the
+// way to it. A process that is busy or stopped has its kernel acknowledge.
+constexpr Duration HOST_GONE_AFTER = 2_s;
 
 // The first byte a server sends. In TLS 1.3 a client's handshake is over before the server has
 // judged its certificate; with this byte connect() knows the judgement, and a refusal is not taken
@@ -109,6 +112,14 @@ void tune(kj::AsyncIoStream& stream) {
   setOption(stream, IPPROTO_TCP, TCP_KEEPIDLE, 10);
   setOption(stream, IPPROTO_TCP, TCP_KEEPINTVL, 5);
   setOption(stream, IPPROTO_TCP, TCP_KEEPCNT, 3);
+}
+
+// Whoever dials can dial again. Whoever was dialled may have much to send to a peer that reads
+// slowly, which the kernel would take for gone.
+void tuneDialled(kj::AsyncIoStream& stream) {
+  tune(stream);
+  setOption(stream, IPPROTO_TCP, TCP_USER_TIMEOUT,
+            static_cast<int>(HOST_GONE_AFTER.nanos / 1'000'000));
 }
 
 std::optional<PeerIdentity> identityOf(kj::PeerIdentity& peer) {
@@ -239,7 +250,7 @@ class TlsTransport final : public ReloadableTransport {
   Co<kj::Own<Connection>> connectCo(std::string address, Role expectedRole) {
     auto target = co_await network_.parseAddress(address.c_str());
     auto raw = co_await target->connectAuthenticated();
-    tune(*raw.stream);
+    tuneDialled(*raw.stream);
     auto expectedName = serverName(expectedRole, cluster_.value);
     SharedContext tls = tls_;
     auto secure = co_await tls->wrapClient(kj::mv(raw), expectedName.c_str());

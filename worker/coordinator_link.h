@@ -56,12 +56,15 @@ constexpr Duration CONNECT_DEADLINE = 15_s;
 struct LinkPolicy {
   BackoffPolicy lost{50_ms, 2_s};  // the coordinator is gone, or it takes too long
   // The same while another coordinator leads: nothing is missed, and one that is started again is
-  // not met by all workers in one moment. With a heartbeat's deadline less than a new leader
-  // grants.
+  // not met by all workers in one moment. With the time after which the transport gives up a host
+  // that is gone, less than a new leader grants.
   BackoffPolicy unhurried{4_s, 4_s};
   BackoffPolicy refused{5_s, 60_s};  // trying again would not help until somebody changes it
   Duration attachDeadline = CONNECT_DEADLINE;
-  Duration heartbeatDeadline = 2_s;
+  // As long as a lease. To hang up makes a leader take this node for gone, and to come back costs
+  // it what sixteen heartbeats do: so one that is only slow is waited for. A host that is gone is
+  // noticed sooner, by the transport.
+  Duration heartbeatDeadline = 6_s;
   Duration questionDeadline = 5_s;
   Duration heartbeatMin = 50_ms;  // bounds of what a coordinator may ask for
   Duration heartbeatMax = 5_s;
