@@ -75,4 +75,14 @@ std::string serverName(Role role, std::string_view cluster) {
   return std::string(toText(role)) + "." + std::string(cluster) + ".muster";
 }
 
+bool nobodyListens(const kj::Exception& why) {
+  if (why.getType() != kj::Exception::Type::DISCONNECTED) return false;
+  std::string_view text(why.getDescription().cStr());
+  for (std::string_view lost : {"No route to host", "Network is unreachable", "timed out",
+                                "Network is down", "Host is down"}) {
+    if (text.find(lost) != std::string_view::npos) return false;
+  }
+  return true;
+}
+
 }  // namespace muster

@@ -5,6 +5,7 @@
 
 #include <capnp/serialize-async.h>
 #include <kj/async.h>
+#include <kj/exception.h>
 #include <kj/function.h>
 #include <kj/memory.h>
 
@@ -69,5 +70,10 @@ class Transport {
   virtual kj::Promise<kj::Own<Listener>> listen(std::string address,
                                                 kj::Function<void(kj::Own<Connection>)> accept) = 0;
 };
+
+// Whether a failed connect() says that nobody listens there any more: the kernel of the other
+// machine answers, or the process went away while we were talking. A network that leads nowhere
+// says nothing about the process.
+bool nobodyListens(const kj::Exception& why);
 
 }  // namespace muster

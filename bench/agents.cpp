@@ -48,7 +48,7 @@ class Fleet {
   };
 
   void startMore() {
-    std::erase_if(starting_, [](const SimulatedAgent* agent) { return agent->isAttached(); });
+    std::erase_if(starting_, [](const SimulatedAgent* agent) { return agent->isStarted(); });
     while (next_ < end_ && starting_.size() < STARTING_MAX) startOne();
     if (next_ == end_) folder_.reset();  // this process ends by being killed
   }

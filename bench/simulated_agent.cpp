@@ -5,6 +5,13 @@
 #include <algorithm>
 
 namespace muster::bench {
+namespace {
+
+bool isUp(const kj::Own<worker::CoordinatorLink>& link) {
+  return link->status().state == worker::LinkState::ATTACHED;
+}
+
+}  // namespace
 
 SimulatedAgent::SimulatedAgent(AgentShop& shop, const NodeName& name, const TlsFiles& files,
                                std::function<void(Epoch)> leaderAnswered)
@@ -29,10 +36,11 @@ SimulatedAgent::SimulatedAgent(AgentShop& shop, const NodeName& name, const TlsF
   }
 }
 
-bool SimulatedAgent::isAttached() const {
-  auto isUp = [](const auto& link) { return link->status().state == worker::LinkState::ATTACHED; };
+bool SimulatedAgent::isStarted() const {
   return answeredIn_.value > 0 && std::ranges::all_of(links_, isUp);
 }
+
+bool SimulatedAgent::isAttached() const { return std::ranges::any_of(links_, isUp); }
 
 WorkerHello SimulatedAgent::hello() const {
   return {.cluster = shop_.cluster.value,

@@ -54,7 +54,7 @@ class SimulatedAgent final : private worker::LinkOwner {
                  std::function<void(Epoch)> leaderAnswered);
 
   // At every coordinator, and a leader has answered.
-  bool isAttached() const;
+  bool isStarted() const;
 
  private:
   WorkerHello hello() const override;
@@ -65,6 +65,7 @@ class SimulatedAgent final : private worker::LinkOwner {
   }
   bool answered(SteadyTime sentAt, const HeartbeatAnswer& answer) override;
   bool isLed() const override;
+  bool isAttached() const override;
   worker::Signal& changes() override { return changes_; }
 
   AgentShop& shop_;

@@ -22,18 +22,6 @@ LogPosition decodePosition(schema::Position::Reader in) {
   return position;
 }
 
-// Nobody listens there any more: the kernel of its machine answers, or the process went away while
-// we were talking. A network that leads nowhere says nothing about the process.
-bool isRefused(const kj::Exception& why) {
-  if (why.getType() != kj::Exception::Type::DISCONNECTED) return false;
-  std::string_view text(why.getDescription().cStr());
-  for (std::string_view lost : {"No route to host", "Network is unreachable", "timed out",
-                                "Network is down", "Host is down"}) {
-    if (text.find(lost) != std::string_view::npos) return false;
-  }
-  return true;
-}
-
 }  // namespace
 
 PeerLink::PeerLink(CoordinatorEnvironment environment, PeerAddress peer,
@@ -65,7 +53,7 @@ Co<void> PeerLink::runCo() {
 void PeerLink::ended(const kj::Exception& why, bool wasConnected) {
   if (wasConnected) {
     hearing_.broke();
-  } else if (isRefused(why)) {
+  } else if (nobodyListens(why)) {
     hearing_.nobodyAnswered();
   }
   std::string problem = why.getDescription().cStr();

@@ -170,4 +170,9 @@ bool Agent::isLed() const {
   return std::ranges::any_of(links_, [](const auto& link) { return link->status().leading; });
 }
 
+bool Agent::isAttached() const {
+  return std::ranges::any_of(
+      links_, [](const auto& link) { return link->status().state == LinkState::ATTACHED; });
+}
+
 }  // namespace muster::worker

@@ -84,6 +84,7 @@ class Agent final : private LinkOwner, public WeightDirectory {
   Result<Done> sawToken(const FencingToken& token, const std::string& from) override;
   bool answered(SteadyTime sentAt, const HeartbeatAnswer& answer) override;
   bool isLed() const override;
+  bool isAttached() const override;
   Signal& changes() override { return changes_; }
 
   AgentEnvironment environment_;

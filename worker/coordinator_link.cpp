@@ -236,7 +236,9 @@ Duration CoordinatorLink::ended(const kj::Exception& why) {
                             {{"address", status_.address}, {"why", problem}});
   }
   if (!passing) return policy_.refused.delayMin + refused_.next();
-  return owner_.isLed() ? unhurried_.next() : lost_.next();
+  bool isGone = !wasAttached && nobodyListens(why);
+  bool mayWait = owner_.isLed() || (isGone && owner_.isAttached());
+  return mayWait ? unhurried_.next() : lost_.next();
 }
 
 }  // namespace muster::worker

@@ -36,6 +36,8 @@ class LinkOwner {
   virtual bool answered(SteadyTime sentAt, const HeartbeatAnswer& answer) = 0;
   // Whether the leader of the highest epoch known has answered the last heartbeat to it.
   virtual bool isLed() const = 0;
+  // Whether any coordinator has this node attached.
+  virtual bool isAttached() const = 0;
   // Fired when a leader should hear at once.
   virtual Signal& changes() = 0;
 };
@@ -55,9 +57,10 @@ constexpr Duration CONNECT_DEADLINE = 15_s;
 
 struct LinkPolicy {
   BackoffPolicy lost{50_ms, 2_s};  // the coordinator is gone, or it takes too long
-  // The same while another coordinator leads: nothing is missed, and one that is started again is
-  // not met by all workers in one moment. With the time after which the transport gives up a host
-  // that is gone, less than a new leader grants.
+  // The same while another coordinator leads, or will tell us who does when nobody listens here any
+  // more: nothing is missed, a new leader's machines are not kept busy, and one that is started
+  // again is not met by all workers in one moment. With the time after which the transport gives up
+  // a host that is gone, less than a new leader grants.
   BackoffPolicy unhurried{4_s, 4_s};
   BackoffPolicy refused{5_s, 60_s};  // trying again would not help until somebody changes it
   Duration attachDeadline = CONNECT_DEADLINE;

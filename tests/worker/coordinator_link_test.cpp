@@ -165,6 +165,24 @@ TEST_F(CoordinatorLinkTest, doesNotHurryBackWhileAnotherCoordinatorLeads) {
   until([&] { return agent->status().links[0].attempts >= 5; });
 }
 
+TEST_F(CoordinatorLinkTest, doesNotHurryBackToOneThatIsGoneWhileAnotherWillTellWhoLeads) {
+  auto standby = coordinator("co1");
+  standby->answers.leading = false;
+  auto gone = coordinator("co2");
+  unhurried_ = {1_min, 1_min};
+  auto agent = start({standby->address(), gone->address()});
+  auto isAttached = [&](size_t link) {
+    return agent->status().links[link].state == LinkState::ATTACHED;
+  };
+  until([&] { return isAttached(0) && isAttached(1); });
+  uint64_t attempts = agent->status().links[1].attempts;
+  gone->stop();
+  until([&] { return agent->status().links[1].attempts == attempts + 1; });
+  size_t beats = standby->reports.size();
+  until([&] { return standby->reports.size() >= beats + 10; });
+  EXPECT_EQ(agent->status().links[1].attempts, attempts + 1);
+}
+
 TEST_F(CoordinatorLinkTest, aStandbyAndADeposedLeaderGiveNoLease) {
   auto deposed = coordinator("co1");
   auto leader = coordinator("co2");
