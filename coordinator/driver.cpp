@@ -153,7 +153,7 @@ std::optional<LogIndex> Driver::take(const Command& command) {
   parts_.facts.appliedIndex = appended.index;
   appends_.add(kj::mv(appended.committed));
   noteHash();
-  if (onApplied_) onApplied_();
+  if (onApplied_) onApplied_(command.body);
   return appended.index;
 }
 

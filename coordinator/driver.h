@@ -87,8 +87,8 @@ class Driver {
   // Newest, commands in flight included.
   const State& state() const { return parts_.state; }
   LogIndex committedIndex() const { return committed_; }
-  // Called after each command is applied: something may have to be reconciled.
-  void onApplied(std::function<void()> handler) { onApplied_ = kj::mv(handler); }
+  // Called with each command after it is applied: something may have to be reconciled.
+  void onApplied(std::function<void(const CommandBody&)> handler) { onApplied_ = kj::mv(handler); }
   // Called with the events of each committed batch.
   void onEvents(std::function<void(const std::vector<Event>&)> handler) {
     onEvents_ = kj::mv(handler);
@@ -132,7 +132,7 @@ class Driver {
   uint64_t appliedSinceHash_ = 0;
   std::deque<InFlight> inFlight_;
   std::multimap<LogIndex, Waiter> waiters_;
-  std::function<void()> onApplied_;
+  std::function<void(const CommandBody&)> onApplied_;
   std::function<void(const std::vector<Event>&)> onEvents_;
   std::function<void()> onStored_;
   bool paused_ = false;

@@ -7,7 +7,10 @@
 namespace muster::coordinator {
 
 Reconciler::Reconciler(Parts parts) : parts_(kj::mv(parts)) {
-  parts_.driver.onApplied([this] { poke(); });
+  parts_.driver.onApplied([this](const CommandBody& body) {
+    index_.note(body);
+    poke();
+  });
   parts_.keeper.onChanged([this] { poke(); });
 }
 
@@ -22,7 +25,7 @@ Co<void> Reconciler::runCo() {
   for (;;) {
     co_await nextReason();
     // A look at many nodes takes long: what calls need of the loop, they have between two looks.
-    co_await parts_.timer.afterDelay(toKj(std::max(RECONCILE_PAUSE, lookTook_)));
+    co_await parts_.timer.afterDelay(toKj(std::max(RECONCILE_PAUSE, lookTook_ * PAUSE_PER_LOOK)));
     uint64_t rejected = parts_.facts.rejectedCommands;
     once();
     // A bug: without a pause it would fill the log.
@@ -46,7 +49,7 @@ void Reconciler::once() {
   poked_ = false;
   SteadyTime began = parts_.clock.steadyNow();
   Effects effects = reconcile(parts_.driver.state(), parts_.keeper.observed(),
-                              parts_.clusterClock.now(), parts_.random);
+                              parts_.clusterClock.now(), parts_.random, index_);
   lookTook_ = parts_.clock.steadyNow() - began;
   measure(effects);
   wakeAt_ = effects.wakeAt;

@@ -3,6 +3,7 @@
 
 #include "base/co.h"
 #include "base/random.h"
+#include "coordinator/core/reconcile.h"
 #include "coordinator/driver.h"
 #include "coordinator/effect_sender.h"
 #include "coordinator/observed_keeper.h"
@@ -12,8 +13,11 @@
 
 namespace muster::coordinator {
 
-// What happens meanwhile is looked at together. No shorter than the look before took.
+// What happens meanwhile is looked at together.
 constexpr Duration RECONCILE_PAUSE = 2_ms;
+// And no shorter than so many times what the look before took: of the leader's time, looks at many
+// nodes take a quarter at most.
+constexpr int64_t PAUSE_PER_LOOK = 3;
 constexpr Duration RECONCILE_EVERY = 1_s;  // a second look though nothing seems to have changed
 
 class Reconciler {
@@ -48,6 +52,7 @@ class Reconciler {
   Parts parts_;
   bool poked_ = true;
   Duration lookTook_;
+  ClusterIndex index_;  // kept from look to look
   kj::Maybe<kj::Own<kj::PromiseFulfiller<void>>> waiting_;
   std::optional<Instant> wakeAt_;
 };

@@ -76,9 +76,11 @@ NodeInfo writable(const State& state, NodeInfo info) {
 
 bool registerNew(Look& look, const NodeName& name, const ObservedNode& seen) {
   if (!seen.attached || !seen.hello) return false;
-  NodeInfo info = writable(look.state, *seen.hello);
   const NodeState* node = look.state.findNode(name);
-  if (node && node->agent == seen.agent && node->info == info) return false;
+  bool isSameAgent = node && node->agent == seen.agent;
+  if (isSameAgent && node->info == *seen.hello) return false;  // nearly always: nothing is copied
+  NodeInfo info = writable(look.state, *seen.hello);
+  if (isSameAgent && node->info == info) return false;
   NodeRegistered registration{std::move(info), seen.agent};
   // A description that cannot be taken is never proposed, or placement would wait for it for ever.
   if (checkNodeCommand(look.state, registration)) return false;
