@@ -92,7 +92,17 @@ Co<void> CoordinatorLink::runCo() {
     KJ_IF_MAYBE (why, failure) {
       delay = ended(*why);
     }
-    co_await environment_.timer.afterDelay(toKj(delay));
+    co_await rest(delay);
+  }
+}
+
+Co<void> CoordinatorLink::rest(Duration delay) {
+  uint32_t unled = 0;
+  while (delay > Duration{} && unled < policy_.unledLooksMax) {
+    Duration step = std::min(delay, policy_.ledLook);
+    co_await environment_.timer.afterDelay(toKj(step));
+    delay = delay - step;
+    unled = owner_.isLed() ? 0 : unled + 1;
   }
 }
 

@@ -58,10 +58,13 @@ constexpr Duration CONNECT_DEADLINE = 15_s;
 struct LinkPolicy {
   BackoffPolicy lost{50_ms, 2_s};  // the coordinator is gone, or it takes too long
   // The same while another coordinator leads, or will tell us who does when nobody listens here any
-  // more: nothing is missed, a new leader's machines are not kept busy, and one that is started
-  // again is not met by all workers in one moment. With the time after which the transport gives up
-  // a host that is gone, less than a new leader grants.
-  BackoffPolicy unhurried{4_s, 4_s};
+  // more. Nothing is missed meanwhile, a new leader's machines are not kept busy, and of thousands
+  // of workers few meet a coordinator that is started again in one moment.
+  BackoffPolicy unhurried{20_s, 20_s};
+  // But no longer than so many looks at which nobody led: then this one may, and its workers have
+  // the lease that a new leader grants.
+  Duration ledLook = 1_s;
+  uint32_t unledLooksMax = 2;
   BackoffPolicy refused{5_s, 60_s};  // trying again would not help until somebody changes it
   Duration attachDeadline = CONNECT_DEADLINE;
   // As long as a lease. To hang up makes a leader take this node for gone, and to come back costs
@@ -110,6 +113,7 @@ class CoordinatorLink {
   kj::Promise<void> nextBeat(uint64_t changesToldOf, Duration interval);
   void attached(const AttachAccepted& accepted);
   Duration ended(const kj::Exception& why);
+  Co<void> rest(Duration delay);
 
   LinkEnvironment environment_;
   LinkOwner& owner_;

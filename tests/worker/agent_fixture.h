@@ -55,6 +55,7 @@ class AgentFixture : public testing::Test {
     LinkPolicy policy;
     policy.lost = {10_ms, 50_ms};
     policy.unhurried = unhurried_;
+    policy.ledLook = ledLook_;
     policy.refused = {20_ms, 50_ms};
     policy.heartbeatDeadline = 300_ms;
     policy.heartbeatMin = 10_ms;
@@ -93,6 +94,7 @@ class AgentFixture : public testing::Test {
   MemoryOrderDisk disk_;
   MemoryOrderStore orders_{disk_};
   BackoffPolicy unhurried_{50_ms, 50_ms};
+  Duration ledLook_ = 20_ms;
   FakeRanks ranks_;
   std::string weightAddress_;
   FakeInspection inspection_;

@@ -169,7 +169,8 @@ TEST_F(CoordinatorLinkTest, doesNotHurryBackToOneThatIsGoneWhileAnotherWillTellW
   auto standby = coordinator("co1");
   standby->answers.leading = false;
   auto gone = coordinator("co2");
-  unhurried_ = {1_min, 1_min};
+  unhurried_ = {10_min, 10_min};
+  ledLook_ = 10_min;
   auto agent = start({standby->address(), gone->address()});
   auto isAttached = [&](size_t link) {
     return agent->status().links[link].state == LinkState::ATTACHED;
@@ -181,6 +182,18 @@ TEST_F(CoordinatorLinkTest, doesNotHurryBackToOneThatIsGoneWhileAnotherWillTellW
   size_t beats = standby->reports.size();
   until([&] { return standby->reports.size() >= beats + 10; });
   EXPECT_EQ(agent->status().links[1].attempts, attempts + 1);
+}
+
+TEST_F(CoordinatorLinkTest, hurriesBackOnceNobodyHasLedForAWhile) {
+  auto leader = coordinator("co1");
+  auto gone = coordinator("co2");
+  gone->stop();
+  unhurried_ = {10_min, 10_min};
+  auto agent = start({leader->address(), gone->address()});
+  until([&] { return agent->status().links[0].leading; });
+  uint64_t attempts = agent->status().links[1].attempts;
+  leader->answers.leading = false;
+  until([&] { return agent->status().links[1].attempts >= attempts + 3; });
 }
 
 TEST_F(CoordinatorLinkTest, aStandbyAndADeposedLeaderGiveNoLease) {
