@@ -286,7 +286,7 @@ TEST_F(OrdersTest, reconcileRegistersANodeThatAttaches) {
   EXPECT_GE(facts.reconcileDuration.count, 2u);
 }
 
-TEST_F(OrdersTest, aLongLookIsFollowedByAsLongAPause) {
+TEST_F(OrdersTest, aLongLookIsFollowedByAPauseOfThreeTimesItsLength) {
   SlowClock slow(50_ms);
   SeededRandom random(1);
   beginLeading();
@@ -300,7 +300,7 @@ TEST_F(OrdersTest, aLongLookIsFollowedByAsLongAPause) {
   ASSERT_EQ(facts.reconcileDuration.count, 1u);
   reconciler.poke();
   settle();
-  time.advance(49_ms);
+  time.advance(50_ms * PAUSE_PER_LOOK - 1_ms);
   settle();
   EXPECT_EQ(facts.reconcileDuration.count, 1u) << "calls have the loop now";
   time.advance(1_ms);
