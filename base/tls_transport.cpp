@@ -171,7 +171,7 @@ class TlsListener final : public Listener {
   };
 
   Co<void> acceptLoop() {
-    for (;;) {
+    for (uint32_t accepts = 1;; accepts++) {
       bool failed = false;
       try {
         auto raw = co_await receiver_->acceptAuthenticated();
@@ -181,6 +181,8 @@ class TlsListener final : public Listener {
         failed = true;
       }
       if (failed) co_await timer_.afterDelay(toKj(ACCEPT_RETRY));
+      if (accepts % limits_.acceptsAtOnce == 0)
+        co_await timer_.afterDelay(toKj(limits_.acceptPause));
       while (pending_ >= limits_.pendingHandshakesMax) co_await freeSlot();
     }
   }

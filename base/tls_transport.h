@@ -26,6 +26,10 @@ struct TlsLimits {
   // Per listener. While so many are under way nobody else is accepted; the kernel's backlog holds
   // the others.
   uint32_t pendingHandshakesMax = 1024;
+  // Per listener. After so many a pause, in which those who are connected have the loop: what a
+  // thousand handshakes cost at once (0.7 ms each) would make a leader look dead.
+  uint32_t acceptsAtOnce = 8;
+  Duration acceptPause{6'000'000};
 };
 
 // Reads the files at once; throws FAILED naming the file that is missing or wrong.

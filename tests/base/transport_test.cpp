@@ -286,6 +286,22 @@ TEST_F(TransportTest, unfinishedHandshakesDoNotKeepOthersOutForEver) {
   EXPECT_EQ(accepted.size(), 1u);
 }
 
+TEST_F(TransportTest, acceptsAFewAtOnceAndTheOthersAfterAPause) {
+  serve({.acceptsAtOnce = 2, .acceptPause = 1_ms});
+  auto client = transport(authority.issue(Role::WORKER, "w1"));
+  std::vector<kj::Promise<kj::Own<Connection>>> dialled;
+  for (int i = 0; i < 7; i++) {
+    dialled.push_back(client->connect(listener->address(), Role::COORDINATOR));
+  }
+  for (auto& connection : dialled) EXPECT_EQ(within(kj::mv(connection))->peer.name, "co1");
+
+  serve({.acceptsAtOnce = 1, .acceptPause = 1_min});
+  auto impatient = transport(authority.issue(Role::WORKER, "w2"), {.handshakeDeadline = 500_ms});
+  within(impatient->connect(listener->address(), Role::COORDINATOR));
+  auto failure = connectFailure(*impatient);
+  EXPECT_EQ(KJ_ASSERT_NONNULL(failure).getType(), kj::Exception::Type::OVERLOADED);
+}
+
 TEST_F(TransportTest, droppedListenerCancelsHandshakesAndKeepsConnections) {
   serve();
   auto client = transport(authority.issue(Role::WORKER, "w1"));
