@@ -79,7 +79,7 @@ class TransportTest : public testing::Test {
     EXPECT_TRUE(accepted.empty());
   }
   // Lets the server answer while `client` works in a thread of its own.
-  std::string outcomeOf(ForeignTlsClient client) {
+  std::string outcomeOf(const ForeignTlsClient& client) {
     auto outcome = client.run(portOf(listener->address()));
     return within(kj::mv(outcome));
   }
@@ -280,6 +280,7 @@ TEST_F(TransportTest, unfinishedHandshakesDoNotKeepOthersOutForEver) {
   serve({.handshakeDeadline = 50_ms, .pendingHandshakesMax = 2});
   auto address = within(loop.network().parseAddress(listener->address().c_str()));
   std::vector<kj::Own<kj::AsyncIoStream>> silent;
+  silent.reserve(10);
   for (int i = 0; i < 10; i++) silent.push_back(within(address->connect()));
   auto client = transport(authority.issue(Role::WORKER, "w1"));
   within(client->connect(listener->address(), Role::COORDINATOR));
@@ -290,6 +291,7 @@ TEST_F(TransportTest, acceptsAFewAtOnceAndTheOthersAfterAPause) {
   serve({.acceptsAtOnce = 2, .acceptPause = 1_ms});
   auto client = transport(authority.issue(Role::WORKER, "w1"));
   std::vector<kj::Promise<kj::Own<Connection>>> dialled;
+  dialled.reserve(7);
   for (int i = 0; i < 7; i++) {
     dialled.push_back(client->connect(listener->address(), Role::COORDINATOR));
   }
