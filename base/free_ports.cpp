@@ -21,9 +21,9 @@ constexpr int TRIES = 1000;
 enum class Lingering : uint8_t { TAKEN, FREE };
 
 // A socket bound to `port` of 127.0.0.1 (0: any); nothing when it is taken.
-std::optional<int> bindPort(uint16_t port, Lingering lingering) {
+std::optional<int> bindPort(uint16_t port, Lingering lingering, int type = SOCK_STREAM) {
   int fd = -1;
-  KJ_SYSCALL(fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  KJ_SYSCALL(fd = ::socket(AF_INET, type | SOCK_CLOEXEC, 0));
   int reuse = lingering == Lingering::FREE ? 1 : 0;
   KJ_SYSCALL(::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof reuse));
   sockaddr_in address{};
@@ -60,13 +60,21 @@ bool isFree(uint16_t port) {
 
 uint16_t FreePorts::any() {
   uint16_t span = firstEphemeral() - LOWEST;
-  std::optional<int> fd;
-  for (int i = 0; i < TRIES && !fd; i++) {
-    fd = bindPort(static_cast<uint16_t>(LOWEST + random_.below(span)), Lingering::TAKEN);
+  for (int i = 0; i < TRIES; i++) {
+    auto port = static_cast<uint16_t>(LOWEST + random_.below(span));
+    auto claimed = bindPort(port, Lingering::TAKEN, SOCK_DGRAM);
+    if (!claimed) continue;
+    kj::AutoCloseFd claim(*claimed);
+    auto fd = bindPort(port, Lingering::TAKEN);
+    if (!fd) continue;
+    held_.emplace_back(*fd);
+    claims_.push_back(kj::mv(claim));
+    return port;
   }
-  if (!fd) fd = bindPort(0, Lingering::TAKEN);
+  auto fd = bindPort(0, Lingering::TAKEN);
   KJ_REQUIRE(fd.has_value(), "this machine has no free port left");
   held_.emplace_back(*fd);
+  claim(portOf(*fd));
   return portOf(*fd);
 }
 
@@ -74,7 +82,20 @@ uint16_t FreePorts::preferred(uint16_t port) {
   auto fd = bindPort(port, Lingering::FREE);
   if (!fd) return any();
   held_.emplace_back(*fd);
+  claim(port);
   return port;
+}
+
+void FreePorts::claim(uint16_t port) {
+  auto fd = bindPort(port, Lingering::TAKEN, SOCK_DGRAM);
+  if (fd) claims_.emplace_back(*fd);
+}
+
+std::vector<int> FreePorts::claims() const {
+  std::vector<int> fds;
+  fds.reserve(claims_.size());
+  for (const auto& claim : claims_) fds.push_back(claim.get());
+  return fds;
 }
 
 }  // namespace muster

@@ -1,5 +1,4 @@
-// Ports of this machine that nobody uses. They are held until this object goes, so that none is
-// given twice.
+// Ports of this machine that nobody uses, and that nobody else who draws them so will be given.
 #pragma once
 
 #include "base/random.h"
@@ -14,6 +13,10 @@ namespace muster {
 // Whether nobody listens on `port` of 127.0.0.1.
 bool isFree(uint16_t port);
 
+// Holds what it gives: the port itself until letListen(), so that nobody listens on it, and a claim
+// to it until this object goes. A claim is the UDP port of the same number, which servers over TCP
+// do not miss. While a server that has the port starts, or starts again, the claim keeps others
+// from drawing it.
 class FreePorts {
  public:
   // A port of 127.0.0.1 below those that the kernel gives by itself (net.ipv4.ip_local_port_range):
@@ -24,9 +27,16 @@ class FreePorts {
   // `port` if it is free, else any().
   uint16_t preferred(uint16_t port);
 
+  // A port that somebody of ours has already. Without effect when it is claimed.
+  void claim(uint16_t port);
+  void letListen() { held_.clear(); }
+  // A process that inherits them holds the claims as well.
+  std::vector<int> claims() const;
+
  private:
   SystemRandom random_;
   std::vector<kj::AutoCloseFd> held_;
+  std::vector<kj::AutoCloseFd> claims_;
 };
 
 }  // namespace muster

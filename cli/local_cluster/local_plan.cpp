@@ -80,11 +80,26 @@ bool hasFirstPort(const LocalPlan& plan) {
          std::any_of(plan.gateways.begin(), plan.gateways.end(), takes(GATEWAY_PORT));
 }
 
-Result<LocalPlan> drawPlan(const UpOptions& options, const LocalLayout& layout,
+std::vector<PlannedPort> portsOf(const LocalPlan& plan) {
+  std::vector<PlannedPort> ports;
+  for (const auto& one : plan.zookeepers) {
+    ports.push_back({one.id, one.clientPort});
+    if (plan.zookeepers.size() == 1) continue;
+    ports.push_back({one.id, one.quorumPort});
+    ports.push_back({one.id, one.electionPort});
+  }
+  for (const auto& one : plan.coordinators) {
+    ports.push_back({one.id, one.rpcPort});
+    ports.push_back({one.id, one.httpPort});
+  }
+  for (const auto& one : plan.gateways) ports.push_back({one.id, one.httpPort});
+  return ports;
+}
+
+Result<LocalPlan> drawPlan(const UpOptions& options, const LocalLayout& layout, FreePorts& ports,
                            FirstPort firstPort) {
   auto counts = checkCounts(options);
   if (!counts) return counts.refusal();
-  FreePorts ports;
   bool mayTakeFirst = firstPort == FirstPort::OURS_IF_FREE;
   LocalPlan plan;
   drawZookeepers(plan, options.zookeepers.value_or(1), ports);

@@ -1,6 +1,7 @@
 // What a local cluster consists of: decided once, kept in local.json, the same at every resume.
 #pragma once
 
+#include "base/free_ports.h"
 #include "base/ids.h"
 #include "base/result.h"
 #include "base/units.h"
@@ -75,10 +76,16 @@ enum class FirstPort : uint8_t { OURS_IF_FREE, LEAVE };
 bool hasFirstPort(const LocalPlan& plan);
 
 // Draws a plan with free ports: 7400 for the first coordinator's HTTP and 7402 for the gateway's if
-// they are free, the kernel's choice for the rest. Refuses INVALID_VALUE for counts that make no
-// cluster and for unknown roles.
-Result<LocalPlan> drawPlan(const UpOptions& options, const LocalLayout& layout,
+// they are free, others for the rest; `ports` holds them. Refuses INVALID_VALUE for counts that
+// make no cluster and for unknown roles.
+Result<LocalPlan> drawPlan(const UpOptions& options, const LocalLayout& layout, FreePorts& ports,
                            FirstPort firstPort = FirstPort::OURS_IF_FREE);
+
+struct PlannedPort {
+  std::string id;  // whose it is: "co1"
+  uint16_t port = 0;
+};
+std::vector<PlannedPort> portsOf(const LocalPlan& plan);
 
 // Refuses INVALID_VALUE, naming the option, when one was given that differs from the plan of an
 // existing cluster.

@@ -34,13 +34,13 @@ constexpr int EXIT_INTERRUPTED = 130;
 // One `muster up` from its plan to a cluster that serves.
 class UpRun {
  public:
-  UpRun(EventLoop& loop, LocalLayout layout, LocalPlan plan, const FirstPortClaim& claim,
+  UpRun(EventLoop& loop, LocalLayout layout, LocalPlan plan, std::vector<int> kept,
         Terminal& terminal)
       : loop_(loop),
         runner_(makeProcessRunner(loop)),
         layout_(std::move(layout)),
         plan_(std::move(plan)),
-        claim_(claim),
+        kept_(std::move(kept)),
         terminal_(terminal),
         transport_(makeTlsTransport(loop.network(), loop.timer(), plan_.cluster,
                                     {layout_.pki() + "/ca.crt", layout_.pki() + "/admin-admin.crt",
@@ -75,15 +75,13 @@ class UpRun {
   void startSupervisor() {
     std::string self = ownProgram();
     std::string log = layout_.logOf("supervisor");
-    std::vector<int> kept;
-    if (claim_.held() && hasFirstPort(plan_)) kept.push_back(claim_.fd());
     supervisor_ = runner_->spawn({.argv = {self, "up", "--supervise", "--dir", layout_.root},
                                   .env = childEnvironment(),
                                   .cwd = layout_.root,
                                   .stdoutFile = log,
                                   .stderrFile = log,
                                   .session = Session::OWN,
-                                  .inheritedFds = kept});
+                                  .inheritedFds = kept_});
   }
 
   Co<void> waitUntilComplete() {
@@ -117,22 +115,24 @@ class UpRun {
   kj::Own<ProcessRunner> runner_;
   LocalLayout layout_;
   LocalPlan plan_;
-  const FirstPortClaim& claim_;
+  std::vector<int> kept_;  // claims that the supervisor inherits
   Terminal& terminal_;
   kj::Own<Transport> transport_;
   kj::Own<ChildProcess> supervisor_;
 };
 
 Result<LocalPlan> planFor(const UpOptions& options, const LocalLayout& layout,
-                          const FirstPortClaim& claim) {
+                          const FirstPortClaim& claim, FreePorts& ports) {
   auto existing = loadPlan(layout);
   if (!existing) return existing.refusal();
   if (*existing) {
     auto same = checkSamePlan(options, **existing);
     if (!same) return same.refusal();
+    for (const auto& one : portsOf(**existing)) ports.claim(one.port);
     return **existing;
   }
-  auto plan = drawPlan(options, layout, claim.held() ? FirstPort::OURS_IF_FREE : FirstPort::LEAVE);
+  auto plan =
+      drawPlan(options, layout, ports, claim.held() ? FirstPort::OURS_IF_FREE : FirstPort::LEAVE);
   if (!plan) return plan;
   SystemRandom random;
   auto written = writeNewCluster(*plan, layout, random);
@@ -165,14 +165,7 @@ Refusal portTaken(const std::string& id, uint16_t port) {
 Result<Done> checkPorts(const LocalPlan& plan, const LocalLayout& layout) {
   auto running = runningIds(layout);
   if (running.contains("supervisor")) return Done{};
-  std::vector<std::pair<std::string, uint16_t>> wanted;
-  for (const auto& one : plan.zookeepers) wanted.emplace_back(one.id, one.clientPort);
-  for (const auto& one : plan.coordinators) {
-    wanted.emplace_back(one.id, one.rpcPort);
-    wanted.emplace_back(one.id, one.httpPort);
-  }
-  for (const auto& one : plan.gateways) wanted.emplace_back(one.id, one.httpPort);
-  for (const auto& [id, port] : wanted) {
+  for (const auto& [id, port] : portsOf(plan)) {
     if (running.contains(id) || isFree(port)) continue;
     return portTaken(id, port);
   }
@@ -211,10 +204,9 @@ void printSummary(const LocalPlan& plan, const LocalLayout& layout, Terminal& te
 }
 
 int bringUpAndFollow(const UpOptions& options, const LocalLayout& layout, const LocalPlan& plan,
-                     const FirstPortClaim& claim, Terminal& terminal,
-                     const Environment& environment) {
+                     std::vector<int> kept, Terminal& terminal, const Environment& environment) {
   EventLoop loop(TerminationSignals::CAPTURE);
-  UpRun run(loop, layout, plan, claim, terminal);
+  UpRun run(loop, layout, plan, std::move(kept), terminal);
   auto interrupted = loop.onTermination().then([](int) { return false; });
   kj::Promise<void> up = run.bringUp();
   bool complete =
@@ -245,11 +237,15 @@ int runUp(const UpOptions& options, Terminal& terminal, const Environment& envir
   LocalLayout layout = layoutOf(options.directory, environment);
   if (options.supervise) return superviseLocalCluster(layout);
   FirstPortClaim claim;
-  auto plan = planFor(options, layout, claim);
+  FreePorts ports;
+  auto plan = planFor(options, layout, claim, ports);
   if (!plan) return terminal.fail(plan.refusal());
-  auto ports = checkPorts(*plan, layout);
-  if (!ports) return terminal.fail(ports.refusal());
-  return bringUpAndFollow(options, layout, *plan, claim, terminal, environment);
+  ports.letListen();
+  auto free = checkPorts(*plan, layout);
+  if (!free) return terminal.fail(free.refusal());
+  std::vector<int> kept = ports.claims();
+  if (claim.held() && hasFirstPort(*plan)) kept.push_back(claim.fd());
+  return bringUpAndFollow(options, layout, *plan, std::move(kept), terminal, environment);
 }
 
 }  // namespace muster::cli

@@ -35,6 +35,20 @@ TEST(FreePorts, givesAnotherForOneThatSomebodyHolds) {
   EXPECT_NE(FreePorts().preferred(taken), taken);
 }
 
+TEST(FreePorts, keepsItsClaimsWhileServersComeAndGo) {
+  FreePorts ports;
+  uint16_t given = ports.any();
+  ports.letListen();
+  EXPECT_TRUE(isFree(given));
+  EXPECT_EQ(ports.claims().size(), 1u);
+  FreePorts others;
+  others.claim(given);
+  EXPECT_TRUE(others.claims().empty()) << "it is claimed, though nobody listens";
+  ports = FreePorts();
+  others.claim(given);
+  EXPECT_EQ(others.claims().size(), 1u);
+}
+
 TEST(FreePorts, givesThePortThatIsWantedOnceNobodyHoldsIt) {
   uint16_t port = FreePorts().any();
   EXPECT_EQ(FreePorts().preferred(port), port);

@@ -5,9 +5,11 @@
 namespace muster::support {
 
 std::vector<uint16_t> freePorts(size_t count) {
-  FreePorts free;  // holds all at once, so that they differ
+  // Claimed until this program ends: its servers are killed and started again.
+  static FreePorts free;
   std::vector<uint16_t> ports;
   while (ports.size() < count) ports.push_back(free.any());
+  free.letListen();
   return ports;
 }
 

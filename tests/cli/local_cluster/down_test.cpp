@@ -13,13 +13,15 @@
 namespace muster::cli::down_test {
 namespace {
 
+FreePorts ports;  // of the plans
+
 using ::testing::HasSubstr;
 
 // A directory whose cluster "runs": one worker, a child process that only waits.
 class DownTest : public testing::Test {
  public:
   DownTest() : layout{folder.path()} {
-    auto plan = drawPlan({}, layout, FirstPort::LEAVE);
+    auto plan = drawPlan({}, layout, ports, FirstPort::LEAVE);
     write(layout.planFile(), toJson(*plan));
     child = fork();
     if (child == 0) {

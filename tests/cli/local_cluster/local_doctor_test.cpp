@@ -17,6 +17,8 @@
 namespace muster::cli::local_doctor_test {
 namespace {
 
+FreePorts ports;  // of the plans
+
 using testing::AllOf;
 using testing::Contains;
 using testing::ElementsAre;
@@ -33,7 +35,7 @@ auto fixed(const std::string& text) { return Field(&Check::fix, HasSubstr(text))
 class LocalDoctor : public testing::Test {
  public:
   LocalDoctor() : layout{folder.path()} {
-    write(layout.planFile(), toJson(*drawPlan({}, layout, FirstPort::LEAVE)));
+    write(layout.planFile(), toJson(*drawPlan({}, layout, ports, FirstPort::LEAVE)));
   }
 
  protected:

@@ -16,12 +16,14 @@
 namespace muster::cli::local_plan_test {
 namespace {
 
+FreePorts ports;  // of the plans
+
 using testing::HasSubstr;
 
 const LocalLayout LAYOUT{"/srv/muster"};
 
 LocalPlan plan() {
-  auto plan = drawPlan({}, LAYOUT);
+  auto plan = drawPlan({}, LAYOUT, ports);
   EXPECT_TRUE(plan.ok());
   return *plan;
 }
@@ -41,7 +43,7 @@ TEST(LocalPlan, givesNoPortTwice) {
   UpOptions options;
   options.zookeepers = 3;
   options.coordinators = 5;
-  auto made = drawPlan(options, LAYOUT);
+  auto made = drawPlan(options, LAYOUT, ports);
   std::set<uint16_t> ports;
   size_t count = 0;
   for (const auto& one : made->zookeepers) {
@@ -75,7 +77,7 @@ TEST_F(ClaimedPort, staysWithTheProcessThatInheritsIt) {
 }
 
 TEST(LocalPlan, knowsWhetherItHasADocumentedPort) {
-  auto made = drawPlan({}, LAYOUT, FirstPort::LEAVE);
+  auto made = drawPlan({}, LAYOUT, ports, FirstPort::LEAVE);
   EXPECT_FALSE(hasFirstPort(*made));
   made->coordinators[0].httpPort = 7400;
   EXPECT_TRUE(hasFirstPort(*made));
@@ -90,7 +92,7 @@ TEST(LocalPlan, onlyOneStartAtATimeMayTakeTheFirstPort) {
   FirstPortClaim first;
   FirstPortClaim second;
   EXPECT_FALSE(second.held());
-  EXPECT_NE(drawPlan({}, LAYOUT, FirstPort::LEAVE)->coordinators[0].httpPort, 7400);
+  EXPECT_NE(drawPlan({}, LAYOUT, ports, FirstPort::LEAVE)->coordinators[0].httpPort, 7400);
 }
 
 TEST(LocalPlan, comesBackFromItsFile) {
@@ -114,7 +116,7 @@ TEST(LocalPlan, refusesWhatMakesNoCluster) {
                          {"even number of ZooKeeper servers", {.zookeepers = 2}, "odd number"},
                          {"unknown role", {.restartRoles = {"wizard"}}, "wizard"}}) {
     SCOPED_TRACE(c.name);
-    auto made = drawPlan(c.options, LAYOUT);
+    auto made = drawPlan(c.options, LAYOUT, ports);
     ASSERT_FALSE(made.ok());
     EXPECT_THAT(made.refusal().text, HasSubstr(c.text));
   }
