@@ -17,14 +17,6 @@ pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(SENTENCEPIECE REQUIRED IMPORTED_TARGET sentencepiece)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
-pkg_check_modules(JEMALLOC REQUIRED IMPORTED_TARGET jemalloc)
-
-# The allocator of the daemons, which hold many small pieces for long: with glibc's, a coordinator of thousands of workers takes
-# a fifth more time. The sanitizers bring their own.
-add_library(muster_allocator INTERFACE)
-if(NOT MUSTER_SANITIZE)
-  target_link_libraries(muster_allocator INTERFACE PkgConfig::JEMALLOC)
-endif()
 
 # Libraries that Debian ships without a CMake or pkg-config description.
 find_path(ZOOKEEPER_INCLUDE_DIR zookeeper/zookeeper.h REQUIRED)
