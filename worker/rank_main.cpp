@@ -6,6 +6,7 @@
 #include "base/short_socket_path.h"
 #include "base/unix_control.h"
 #include "worker/engine/native/native_rank.h"
+#include "worker/engine/native/operation_board.h"
 #include "worker/engine/native/rank_control.h"
 #include "worker/engine/process/proxied_program.h"
 
@@ -32,7 +33,12 @@ kj::Promise<void> leaveWithoutTask(kj::Timer& timer, const NativeRank& rank) {
 int serve(const std::string& socketPath) {
   EventLoop loop(TerminationSignals::CAPTURE);
   SystemRandom random;
-  NativeRank rank(loop.network(), loop.timer(), random);
+  OperationBoard board;
+  // In the rank's folder, where it was started. It can do without: only its last operation will not
+  // be told if it hangs.
+  auto published = board.publish(OPERATION_BOARD_NAME);
+  if (!published) std::fprintf(stderr, "muster-rank: %s\n", published.refusal().text.c_str());
+  NativeRank rank(loop.network(), loop.timer(), random, board);
   auto stopped = kj::newPromiseAndFulfiller<void>();
   RpcServer server(loop.timer(), [&](const RpcPeer&) {
     return schema::RankControl::Client(

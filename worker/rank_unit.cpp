@@ -5,10 +5,23 @@
 #include <kj/debug.h>
 
 #include <algorithm>
+#include <optional>
 #include <signal.h>
 #include <utility>
 
 namespace muster::worker {
+namespace {
+
+// Of a process that does not run by no fault of its program; else empty.
+std::string processStateText(uint32_t pid) {
+  auto stat = pid == 0 ? std::nullopt : readProcessStat(static_cast<int32_t>(pid));
+  if (!stat) return "";
+  if (stat->state == 'T' || stat->state == 't') return "; its process is stopped";
+  if (stat->state == 'D') return "; its process waits in the kernel, for a disk or a driver";
+  return "";
+}
+
+}  // namespace
 
 RankUnit::RankUnit(RankEnvironment& environment, RankFolder folder, Assignment assignment,
                    kj::Function<void()> onChange)
@@ -18,8 +31,8 @@ RankUnit::RankUnit(RankEnvironment& environment, RankFolder folder, Assignment a
       onChange_(kj::mv(onChange)),
       tasks_([this](kj::Exception&& exception) {
         bool isLate = exception.getType() == kj::Exception::Type::OVERLOADED;
-        fail(isLate ? Reason::RANK_STALLED : Reason::RANK_CRASHED,
-             exception.getDescription().cStr());
+        if (isLate) return stall(exception.getDescription().cStr());
+        fail(Reason::RANK_CRASHED, exception.getDescription().cStr());
       }) {
   report_.ref = assignment_.ref;
 }
@@ -94,6 +107,14 @@ void RankUnit::fail(Reason reason, std::string message) {
                         {{"rank", folderName(report_.ref)}, {"why", report_.message}});
   if (process_.get() != nullptr) process_->kill(SIGKILL, KillScope::GROUP);
   changed();
+}
+
+void RankUnit::stall(std::string message) {
+  if (over()) return;
+  message += processStateText(report_.pid);
+  std::string last = lastOperation();
+  if (!last.empty()) message += "; its last operation: " + last;
+  fail(Reason::RANK_STALLED, std::move(message));
 }
 
 std::string RankUnit::causeFromOutput() {

@@ -81,6 +81,8 @@ class RankUnit {
   virtual bool lastLinesTell() const { return true; }
   // Whether the engine can go on as `next` without a new process; only native ranks can.
   virtual bool isSameProcess(const Assignment& next) const { return next.ref == assignment_.ref; }
+  // What the process does, as far as it can be told without its help; empty: not known.
+  virtual std::string lastOperation() const { return ""; }
   // Tells the engine that `assignment_` is another now.
   virtual void tellAdvance() {}
 
@@ -89,6 +91,8 @@ class RankUnit {
   void enter(ReplicaPhase phase, std::string message);
   // The first failure counts; the process is killed, its output kept.
   void fail(Reason reason, std::string message);
+  // As fail(), of a process that hangs: says what it did last, and whether it is stopped.
+  void stall(std::string message);
   void changed() { onChange_(); }
   bool over() const { return stopping_ || report_.phase == ReplicaPhase::FAILED; }
 

@@ -1,12 +1,13 @@
 #!/usr/bin/python3
 """When a part of a replica dies, only that part starts anew: the others keep their process and their weights."""
 import os
+import re
 import signal
 
 from facts import check, checkEqual, runTests
 from local_cluster import LocalCluster, rankPids
-from processes import readCount, startTime
-from sample import deployment, makeSmallModel
+from processes import commandLine, processesOf, readCount, startTime
+from sample import deployment, makeModel, makeSmallModel
 
 # What a rank reads for other things than weights: a rendezvous, an agent's questions, shared libraries on first use.
 NOISE = 1 << 20
@@ -98,7 +99,34 @@ def test_aRankThatHangsIsNamedAndReplacedAlone():
         checkEqual(len(failures), 1, f"ranks that failed: {failures}")
         place = f"rank 2 ({before[2]['node']}:"
         check(failures[0].startswith(place) and "RankStalled: it hangs" in failures[0], f"who hangs: {failures[0]}")
+        check("its process is stopped; its last operation: wait for the next step" in failures[0],
+              f"what it did: {failures[0]}")
         check("first error: it hangs" in failures[0], f"an error that is none: {failures[0]}")
+
+
+def stopWhileItLoads(cluster, rank):
+    """Stops the process of a rank that has read a part of its weights."""
+    pid = cluster.waitFor(f"rank {rank} runs", lambda: next(pid for pid in processesOf(cluster.root)
+                                                            if f"-{rank}/control" in commandLine(pid)))
+    cluster.waitFor(f"rank {rank} reads its weights", lambda: readCount(pid) > NOISE)
+    os.kill(pid, signal.SIGSTOP)
+
+
+def test_aRankThatHangsWhileItLoadsIsNamedWithWhatItDid():
+    stall = 30
+    with LocalCluster(deviceMemory="1GiB") as cluster:
+        model = makeModel(os.path.join(cluster.models, "sample"))
+        cluster.apply(deployment("sample", model, timeouts=f"{{stall: {stall}s}}"))
+        stopWhileItLoads(cluster, 2)
+        failure = cluster.waitFor("somebody is named", lambda: next(
+            one["message"] for one in cluster.get("events") if one["type"] == "RankFailed"), patience=stall)
+        named = re.match(r"rank 2 \((w\d):(\d)\) RankStalled: it hangs: .*; its process is stopped; "
+                         r"its last operation: (load of model|placing of tensor|joining)", failure)
+        check(named, f"who hangs, where and what it did: {failure}")
+        ranks = cluster.waitFor("all is Ready without it", lambda: cluster.awaitPhase("sample", "Ready")
+                                and cluster.ranks("sample"))
+        device = (ranks[2]["node"], ranks[2]["devices"])
+        checkEqual(device, (named[1], [int(named[2])]), "the place of what was only a process")
 
 
 def test_anAgentThatComesBackFindsRanksOfTheNextGeneration():

@@ -17,6 +17,7 @@ uint32_t blocksNeeded(const StepSequence& sequence, uint32_t blockTokens) {
 GroupExecutor::GroupExecutor(TransformerParts parts, KvCacheShape cache)
     : world_(parts.collectives.world),
       logits_(parts.collectives.logits),
+      board_(parts.board),
       transformer_(parts, cache),
       cache_(cache) {
   const auto& weights = parts.weights;
@@ -49,33 +50,71 @@ void GroupExecutor::check(const Step& step) const {
   }
 }
 
+// A broken collective says who did not come; this rank adds what it needed them for.
+template <class Work>
+auto GroupExecutor::atWork(Work work) {
+  EngineAtWork guard(board_);
+  try {
+    return work();
+  } catch (const CollectiveBroken& broken) {
+    if (board_ == nullptr) throw;
+    throw CollectiveBroken(broken.what() + board_->duringText());
+  }
+}
+
+void GroupExecutor::beginStep(const Step& step) {
+  if (board_ != nullptr) board_->beginStep(step.number, step.sequences.size());
+}
+
 StepResult GroupExecutor::execute(const Step& step) {
   check(step);
   if (step.sequences.empty()) return {};
-  broadcastStep(world_, step);
-  return collectLogits(transformer_.compute(step.sequences), wantedRows(step.sequences));
+  return atWork([&] {
+    beginStep(step);
+    noteOperation(board_, RankOperation::TELL_STEP);
+    broadcastStep(world_, step);
+    return collectLogits(transformer_.compute(step.sequences), wantedRows(step.sequences));
+  });
 }
 
 StepResult GroupExecutor::collectLogits(std::vector<float> own, uint32_t rows) {
   const auto& weights = transformer_.weights();
   if (weights.isLastStage() || rows == 0) return {std::move(own)};
   std::vector<float> logits(uint64_t{rows} * vocabulary());
+  noteOperation(board_, RankOperation::RECEIVE_LOGITS, weights.plan.pipeline - 1);
   logits_.receive(std::as_writable_bytes(std::span(logits)), weights.plan.pipeline - 1);
   return {std::move(logits)};
 }
 
-void GroupExecutor::keepAlive() { broadcastStep(world_, Step{}); }
+void GroupExecutor::keepAlive() {
+  atWork([&] {
+    noteOperation(board_, RankOperation::TELL_ALIVE);
+    broadcastStep(world_, Step{});
+  });
+}
 
 void GroupExecutor::end() { broadcastEnd(world_); }
 
 void GroupExecutor::followSteps() {
+  atWork([this] { computeSteps(); });
+}
+
+std::optional<Step> GroupExecutor::awaitStep() {
+  noteOperation(board_, RankOperation::AWAIT_STEP);
+  return receiveStep(world_);
+}
+
+void GroupExecutor::computeSteps() {
   const auto& weights = transformer_.weights();
   const bool sendsLogits =
       weights.isLastStage() && !weights.isFirstStage() && weights.tensorIndex == 0;
-  while (auto step = receiveStep(world_)) {
+  while (auto step = awaitStep()) {
     if (step->sequences.empty()) continue;  // rank 0 only says that it is there
+    beginStep(*step);
     auto logits = transformer_.compute(step->sequences);
-    if (sendsLogits && !logits.empty()) logits_.send(std::as_bytes(std::span(logits)), 0);
+    if (!sendsLogits || logits.empty()) continue;
+    noteOperation(board_, RankOperation::SEND_LOGITS);
+    logits_.send(std::as_bytes(std::span(logits)), 0);
   }
 }
 

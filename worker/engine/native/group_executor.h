@@ -5,8 +5,11 @@
 // done.
 #pragma once
 
+#include "worker/engine/native/operation_board.h"
 #include "worker/engine/native/step.h"
 #include "worker/engine/native/transformer.h"
+
+#include <optional>
 
 namespace muster::worker {
 
@@ -29,10 +32,16 @@ class GroupExecutor final : public StepExecutor {
 
  private:
   void check(const Step& step) const;
+  template <class Work>
+  auto atWork(Work work);
+  void beginStep(const Step& step);
+  std::optional<Step> awaitStep();
+  void computeSteps();
   StepResult collectLogits(std::vector<float> own, uint32_t rows);
 
   Collective& world_;
   Collective& logits_;
+  OperationBoard* board_;
   Transformer transformer_;
   KvCacheShape cache_;
 };

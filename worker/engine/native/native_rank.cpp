@@ -80,8 +80,9 @@ NativeRank::Meeting::~Meeting() noexcept(false) {
   if (means != nullptr) means->abort("its generation is over");
 }
 
-NativeRank::NativeRank(kj::Network& network, kj::Timer& timer, Random& random)
-    : network_(network), timer_(timer), random_(random) {}
+NativeRank::NativeRank(kj::Network& network, kj::Timer& timer, Random& random,
+                       OperationBoard& board)
+    : network_(network), timer_(timer), random_(random), board_(board), engine_(board) {}
 
 Result<Done> NativeRank::start(NativeRankTask task) {
   KJ_IF_MAYBE (running, task_) {
@@ -198,6 +199,7 @@ Result<std::vector<SliceFile>> NativeRank::openFiles(const ModelManifest& manife
   if (!folder) return folder.refusal();
   std::vector<SliceFile> files;
   for (const auto& inspected : manifest.files) {
+    board_.beginFile(RankOperation::OPEN_FILE, inspected.name);
     auto opened = roots.openFile(*folder, inspected.name);
     if (!opened) return opened.refusal();
     auto same = checkInspected(*opened, inspected);
@@ -212,15 +214,18 @@ Result<Done> NativeRank::beginLoad() {
   auto shard = ownShard(task);
   if (!shard) return shard.refusal();
   report_.total = shard->bytes;
-  if (!task.weights.peers.empty()) return beginPeerLoad(std::move(*shard));
   // Only the files this rank has slices of: a stage of a large model needs few of them.
   ModelManifest needed = task.manifest;
   std::set<std::string> names;
   for (const auto& slice : shard->slices) names.insert(slice.file);
+  board_.nameFiles({names.begin(), names.end()});
+  board_.begin(RankOperation::LOAD_FILE, OperationBoard::FILES_MAX);  // none of them yet
+  if (!task.weights.peers.empty()) return beginPeerLoad(std::move(*shard));
   std::erase_if(needed.files, [&](const ModelFile& file) { return names.count(file.name) == 0; });
   auto files = openFiles(needed);
   if (!files) return files.refusal();
-  load_ = kj::heap<SliceLoad>(std::move(*files), std::move(shard->slices), READING_THREADS);
+  load_ =
+      kj::heap<SliceLoad>(std::move(*files), std::move(shard->slices), READING_THREADS, &board_);
   return Done{};
 }
 
@@ -235,7 +240,8 @@ Result<Done> NativeRank::beginPeerLoad(sharding::RankShard shard) {
                      .manifestDigest = task.manifest.digest,
                      .from = task.weights,
                      .slices = std::move(shard.slices),
-                     .textFolder = answers() ? TEXT_FOLDER : ""};
+                     .textFolder = answers() ? TEXT_FOLDER : "",
+                     .board = &board_};
   if (!task.cacheFolder.empty()) peers.cache = SliceCache(task.cacheFolder, task.cacheMax);
   transport_ = makeTlsTransport(network_, timer_, task.cluster, task.tls);
   auto onSource = [this](const std::string& whence) {
@@ -274,6 +280,7 @@ bool NativeRank::answers() const {
 // What rank 0 needs to speak: tokenizer, chat template, end tokens.
 kj::Promise<Result<Done>> NativeRank::readText() {
   if (!answers()) return Result<Done>(Done{});
+  board_.begin(RankOperation::READ_TEXT);
   const auto& task = KJ_ASSERT_NONNULL(task_);
   bool isHere = task.weights.peers.empty();
   auto roots = isHere ? task.modelRoots : std::vector<std::string>{TEXT_FOLDER};
@@ -331,6 +338,7 @@ GroupShape NativeRank::groupShape() const {
 
 kj::Promise<Result<Done>> NativeRank::join() {
   enter(ReplicaPhase::JOINING, "");
+  board_.begin(RankOperation::JOIN);
   return Steps{openPort()}.then([this] { return meetGroup(); }).promise;
 }
 
@@ -415,6 +423,7 @@ kj::Promise<Result<Done>> NativeRank::warmUp() {
 
 // Until the group is broken: by a rank that leaves, or by what the engine meets.
 kj::Promise<void> NativeRank::serve() {
+  board_.begin(RankOperation::SERVE);
   auto begun = beginComputing();
   if (!begun) {
     fail(begun.refusal());
@@ -424,7 +433,8 @@ kj::Promise<void> NativeRank::serve() {
       .addBranch()
       .exclusiveJoin(kj::mv(*begun))
       .then([this](std::string why) {
-        return waitForNextGeneration(why.empty() ? "rank 0 has ended the group" : std::move(why));
+        if (why.empty()) why = "rank 0 has ended the group";
+        return waitForNextGeneration(why + board_.duringText());
       });
 }
 
@@ -468,6 +478,7 @@ kj::Promise<std::string> NativeRank::keepAlive() {
 // generation; when it does not within the stall time, this rank says so itself.
 kj::Promise<void> NativeRank::waitForNextGeneration(std::string why) {
   if (meeting_->means != nullptr) meeting_->means->abort(why);
+  board_.begin(RankOperation::JOIN);
   enter(ReplicaPhase::JOINING, why + "; waiting for the next generation");
   const auto& stall = KJ_ASSERT_NONNULL(task_).assignment.timeouts.stall;
   return timer_.afterDelay(toKj(stall)).then([this, why = std::move(why)] {

@@ -9,6 +9,7 @@
 #include "protocol/order.h"
 #include "worker/engine/native/group.h"
 #include "worker/engine/native/group_data.h"
+#include "worker/engine/native/operation_board.h"
 #include "worker/engine/native/rank_engine.h"
 #include "worker/engine/native/serving/serving.h"
 #include "worker/engine/native/slice_load.h"
@@ -46,7 +47,8 @@ bool isSameWork(const Assignment& a, Assignment b);
 
 class NativeRank {
  public:
-  NativeRank(kj::Network& network, kj::Timer& timer, Random& random);
+  // All outlive this. On `board` it notes what it does, for an agent that it does not answer.
+  NativeRank(kj::Network& network, kj::Timer& timer, Random& random, OperationBoard& board);
 
   // Starts the work. A repeat for the same ref does nothing; refuses STALE_ORDER for another one.
   Result<Done> start(NativeRankTask task);
@@ -105,6 +107,7 @@ class NativeRank {
   kj::Network& network_;
   kj::Timer& timer_;
   Random& random_;
+  OperationBoard& board_;
   SystemClock clock_;  // of the engine's thread
   kj::Maybe<NativeRankTask> task_;
   RankReport report_;

@@ -8,9 +8,11 @@
 #include "protocol/codec.h"
 #include "protocol/rank.capnp.h"
 #include "worker/engine/native/native_rank.h"
+#include "worker/engine/native/operation_board.h"
+#include "worker/hang_watch.h"
 #include "worker/rank_unit.h"
-#include "worker/stall_watch.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace muster::worker {
@@ -18,7 +20,9 @@ namespace {
 
 constexpr Duration ASK_INTERVAL = 100_ms;        // while it starts
 constexpr Duration ASK_INTERVAL_READY = 500_ms;  // once it is Ready
-constexpr Duration ANSWER_DEADLINE = 5_s;
+// For an answer, unless the stall time is less.
+constexpr Duration ANSWER_DEADLINE_MIN = 1_s;
+constexpr Duration ANSWER_DEADLINE_MAX = 5_s;
 constexpr Duration SOCKET_DEADLINE = 20_s;  // a loaded machine may take its time to start a process
 
 class NativeUnit final : public RankUnit {
@@ -46,6 +50,10 @@ class NativeUnit final : public RankUnit {
   bool isSameProcess(const Assignment& next) const override {
     return isSameWork(assignment_, next);
   }
+  std::string lastOperation() const override {
+    auto last = readOperationBoard(boardPath());
+    return last ? toText(*last) : "";
+  }
   // Not connected yet: the process gets the newest assignment as soon as we are.
   void tellAdvance() override {
     if (control_.get() != nullptr) tasks_.add(sendAdvance());
@@ -72,6 +80,8 @@ class NativeUnit final : public RankUnit {
     }
     co_await follow();
   }
+
+  std::string boardPath() const { return folder_.path() + "/" + OPERATION_BOARD_NAME; }
 
   bool startProcess() {
     ProcessSpec spec;
@@ -147,8 +157,10 @@ class NativeUnit final : public RankUnit {
     for (;;) {
       bool connected = co_await tryConnect();
       if (connected || over()) break;
-      KJ_REQUIRE(environment_.clock.steadyNow() < deadline,
-                 "the rank's control socket did not appear", folder_.controlSocket().c_str());
+      if (environment_.clock.steadyNow() >= deadline) {
+        stall("it hangs: its control socket did not appear within " + toText(SOCKET_DEADLINE));
+        break;
+      }
       co_await environment_.timer.afterDelay(20 * kj::MILLISECONDS);
     }
   }
@@ -172,8 +184,22 @@ class NativeUnit final : public RankUnit {
         [](capnp::Response<schema::RankControl::StatusResults>&& response) {
           return decode(response.getReport());
         });
-    return withDeadline(environment_.timer, ANSWER_DEADLINE, "it hangs: its answer",
-                        kj::mv(answer));
+    return unlessItHangs(kj::mv(answer));
+  }
+
+  Duration answerDeadline() const {
+    return std::clamp(assignment_.timeouts.stall, ANSWER_DEADLINE_MIN, ANSWER_DEADLINE_MAX);
+  }
+
+  // Fails the rank as stalled when the answer takes too long.
+  template <class T>
+  kj::Promise<T> unlessItHangs(kj::Promise<T> answer) {
+    auto late =
+        environment_.timer.afterDelay(toKj(answerDeadline())).then([this]() -> kj::Promise<T> {
+          return KJ_EXCEPTION(
+              OVERLOADED, kj::str("it hangs: no answer for ", toText(answerDeadline()).c_str()));
+        });
+    return answer.exclusiveJoin(kj::mv(late));
   }
 
   Co<bool> handOver() {
@@ -197,8 +223,11 @@ class NativeUnit final : public RankUnit {
     encode(weights_, task.initWeights());
     task.setCacheFolder(environment_.cacheFolder);
     task.setCacheBytesMax(environment_.cacheMax.count);
-    auto answer = co_await request.send();
-    Refusal refusal = decode(answer.getRefusal());
+    auto sent =
+        request.send().then([](capnp::Response<schema::RankControl::StartResults>&& answer) {
+          return decode(answer.getRefusal());
+        });
+    Refusal refusal = co_await unlessItHangs(kj::mv(sent));
     if (static_cast<uint16_t>(refusal.code) == 0) co_return true;
     fail(Reason::RANK_CRASHED, refusal.text);
     co_return false;
@@ -207,7 +236,7 @@ class NativeUnit final : public RankUnit {
   kj::Promise<void> tellMeeting() {
     auto request = client().meetRequest();
     request.setRendezvous(assignment_.rendezvous);
-    return request.send().ignoreResult();
+    return unlessItHangs(request.send().ignoreResult());
   }
 
   kj::Promise<void> sendAdvance() {
@@ -220,23 +249,18 @@ class NativeUnit final : public RankUnit {
           if (refusal.code == RefusalCode{}) return;
           fail(Reason::RANK_CRASHED, "it cannot go on: " + refusal.text);
         });
-    return withDeadline(environment_.timer, ANSWER_DEADLINE, "telling a rank its next generation",
-                        kj::mv(answer));
+    return unlessItHangs(kj::mv(answer));
   }
 
   // Asks again and again. A rank that neither answers nor gets on within the stall time is failed
   // by name.
   Co<void> follow() {
-    StallWatch stall(assignment_.timeouts.stall, environment_.clock.steadyNow());
+    HangWatch watch(assignment_.timeouts.stall, environment_.clock.steadyNow());
     while (!over()) {
       RankReport told = co_await ask();
-      SteadyTime now = environment_.clock.steadyNow();
-      stall.observe(told.loaded.count, now);
+      watch.look(told, readOperationBoard(boardPath()), environment_.clock.steadyNow());
       take(std::move(told));
-      if (report_.phase != ReplicaPhase::LOADING) stall.progressed(now);
-      if (stall.stalled(now)) {
-        fail(Reason::RANK_STALLED, "no byte was loaded for " + toText(assignment_.timeouts.stall));
-      }
+      if (watch.hangs()) stall("it hangs: " + watch.text());
       Duration pause = report_.phase == ReplicaPhase::READY ? ASK_INTERVAL_READY : ASK_INTERVAL;
       co_await environment_.timer.afterDelay(toKj(pause));
     }

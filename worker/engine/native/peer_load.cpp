@@ -166,6 +166,7 @@ Co<void> PeerLoad::pump(Files files) {
 
 kj::Promise<PeerLoad::ReadResponse> PeerLoad::read(Files& files, const std::string& file,
                                                    const Piece& piece, uint64_t stride) {
+  if (task_.board != nullptr) task_.board->beginFile(RankOperation::LOAD_FILE, file);
   auto request = files.readRequest();
   request.setFile(file.c_str());
   request.setOffsetBytes(piece.offset);

@@ -14,6 +14,7 @@
 #include "base/transport.h"
 #include "protocol/order.h"
 #include "protocol/weights.capnp.h"
+#include "worker/engine/native/operation_board.h"
 #include "worker/engine/native/slice_cache.h"
 #include "worker/engine/native/weight_load.h"
 
@@ -35,6 +36,7 @@ struct PeerLoadTask {
   std::vector<sharding::Slice> slices;
   std::string textFolder = {};  // made, for the texts beside the weights; empty: none are wanted
   std::optional<SliceCache> cache = {};  // looked into first; what comes is kept there
+  OperationBoard* board = nullptr;       // where it notes the file it asks for; null: nowhere
 };
 
 struct PeerLoadLimits {

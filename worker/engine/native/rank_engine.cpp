@@ -82,15 +82,17 @@ void GroupMeans::abort(const std::string& why) {
   links.abort(why);
 }
 
-GroupEngine::GroupEngine(Backend& backend, const RankWeights& weights,
-                         std::shared_ptr<GroupMeans> means, KvCacheShape cache)
-    : means_(std::move(means)), executor_({backend, weights, means_->links.collectives()}, cache) {}
+GroupEngine::GroupEngine(const TransformerParts& parts, std::shared_ptr<GroupMeans> means,
+                         KvCacheShape cache)
+    : means_(std::move(means)), executor_(parts, cache) {}
 
-RankEngine::RankEngine() = default;
+RankEngine::RankEngine(OperationBoard& board) : board_(board) {}
 RankEngine::~RankEngine() noexcept(false) = default;
 
 kj::Promise<Result<Done>> RankEngine::open(std::string gpu) {
   return thread_.run([this, gpu = std::move(gpu)]() -> Result<Done> {
+    EngineAtWork guard(&board_);
+    board_.begin(RankOperation::OPEN_DEVICE);
     auto opened = openBackend(gpu);
     if (!opened) return opened.refusal();
     backend_ = kj::mv(*opened);
@@ -102,7 +104,8 @@ kj::Promise<Result<Done>> RankEngine::place(RankWeightsTask task, std::vector<Lo
   // std::function wants to be copied; slices cannot be.
   auto shared = std::make_shared<std::vector<LoadedSlice>>(std::move(slices));
   return thread_.run([this, task = std::move(task), shared]() -> Result<Done> {
-    auto placed = placeWeights(*backend_, task, std::move(*shared));
+    EngineAtWork guard(&board_);
+    auto placed = placeWeights(*backend_, task, std::move(*shared), &board_);
     if (!placed) return placed.refusal();
     weights_ = std::make_unique<RankWeights>(std::move(*placed));
     return Done{};
@@ -112,13 +115,19 @@ kj::Promise<Result<Done>> RankEngine::place(RankWeightsTask task, std::vector<Lo
 kj::Promise<std::shared_ptr<GroupEngine>> RankEngine::enter(std::shared_ptr<GroupMeans> means,
                                                             Bytes memory) {
   return thread_.run([this, means = std::move(means), memory] {
+    EngineAtWork guard(&board_);
     return orDisconnected([&] {
       auto& communicators = means->communicators;
+      board_.begin(RankOperation::MEET);
       checkOrder(communicators.tensor());
+      board_.begin(RankOperation::MEET);
       checkOrder(communicators.pipeline());
+      board_.begin(RankOperation::MEET);
       KvCacheShape cache = agreeOnCache(communicators, *backend_, *weights_, memory);
+      board_.begin(RankOperation::MEET);
       means->links.goDirect(backend_->direct(), means->deadline);
-      return std::make_shared<GroupEngine>(*backend_, *weights_, means, cache);
+      const TransformerParts parts{*backend_, *weights_, means->links.collectives(), &board_};
+      return std::make_shared<GroupEngine>(parts, means, cache);
     });
   });
 }

@@ -32,8 +32,7 @@ struct GroupMeans {
 // loop has done with it: whoever does so aborts the communicators first.
 class GroupEngine {
  public:
-  GroupEngine(Backend& backend, const RankWeights& weights, std::shared_ptr<GroupMeans> means,
-              KvCacheShape cache);
+  GroupEngine(const TransformerParts& parts, std::shared_ptr<GroupMeans> means, KvCacheShape cache);
   GroupExecutor& executor() { return executor_; }
 
  private:
@@ -43,7 +42,8 @@ class GroupEngine {
 
 class RankEngine {
  public:
-  RankEngine();
+  // `board` outlives this: there it notes what it does.
+  explicit RankEngine(OperationBoard& board);
   ~RankEngine() noexcept(false);
 
   // Opens the device that the others then use; once, before them. Refuses as openBackend().
@@ -66,6 +66,7 @@ class RankEngine {
   kj::Promise<std::string> keepAlive(std::shared_ptr<GroupEngine> group);
 
  private:
+  OperationBoard& board_;
   kj::Own<Backend> backend_;
   std::unique_ptr<RankWeights> weights_;
   EngineThread thread_;  // last: what it runs uses the others

@@ -32,7 +32,8 @@ std::vector<float> widened(Dtype dtype, const AlignedBytes& bytes) {
 // Takes slices by their tensors' names and keeps the first that is missing.
 class SliceTaker {
  public:
-  SliceTaker(Backend& backend, std::vector<LoadedSlice> slices) : backend_(backend) {
+  SliceTaker(Backend& backend, std::vector<LoadedSlice> slices, OperationBoard* board)
+      : backend_(backend), board_(board) {
     for (auto& loaded : slices) {
       std::string name = loaded.slice.tensor;
       slices_.emplace(std::move(name), std::move(loaded));
@@ -65,6 +66,7 @@ class SliceTaker {
 
  private:
   std::optional<LoadedSlice> take(const std::string& name) {
+    noteOperation(board_, RankOperation::PLACE_WEIGHTS, ++taken_);
     auto node = slices_.extract(name);
     if (node.empty()) {
       if (missing.empty()) missing = name;
@@ -74,6 +76,8 @@ class SliceTaker {
   }
 
   Backend& backend_;
+  OperationBoard* board_;
+  uint32_t taken_ = 0;
   std::map<std::string, LoadedSlice> slices_;
 };
 
@@ -133,10 +137,10 @@ LayerWeights takeLayer(SliceTaker& taker, const RankWeightsTask& task, uint64_t 
 }  // namespace
 
 Result<RankWeights> placeWeights(Backend& backend, RankWeightsTask task,
-                                 std::vector<LoadedSlice> slices) {
+                                 std::vector<LoadedSlice> slices, OperationBoard* board) {
   auto rope = RopeTable::of(task.spec);
   if (!rope) return rope.refusal();
-  SliceTaker taker(backend, std::move(slices));
+  SliceTaker taker(backend, std::move(slices), board);
   RankWeights weights{.spec = task.spec,
                       .plan = task.plan,
                       .rope = std::move(*rope),

@@ -6,6 +6,7 @@
 #include "protocol/plan.h"
 #include "sharding/model_spec.h"
 #include "worker/engine/native/backend.h"
+#include "worker/engine/native/operation_board.h"
 #include "worker/engine/native/rope.h"
 #include "worker/engine/native/slice_load.h"
 
@@ -70,9 +71,9 @@ struct RankWeightsTask {
 
 // Brings a rank's slices, all of them, to the device. The plan's format INT8 rounds the matrices of
 // the layers and an untied head; embeddings, routers, norms and biases stay as they are stored. The
-// bytes of each are given up as soon as the device has them. Refuses WEIGHTS_CORRUPT when one is
-// missing, and as RopeTable::of.
+// bytes of each are given up as soon as the device has them. Each is noted on `board`, if there is
+// one. Refuses WEIGHTS_CORRUPT when one is missing, and as RopeTable::of.
 Result<RankWeights> placeWeights(Backend& backend, RankWeightsTask task,
-                                 std::vector<LoadedSlice> slices);
+                                 std::vector<LoadedSlice> slices, OperationBoard* board = nullptr);
 
 }  // namespace muster::worker

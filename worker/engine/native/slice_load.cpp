@@ -23,6 +23,7 @@ constexpr uint64_t READ_BYTES = 4 << 20;  // one positional read; larger ones we
 // What the reading threads share. Each slice is taken by one thread, which alone writes its element
 // of `loaded`.
 struct SliceLoad::Shared {
+  OperationBoard* board = nullptr;
   std::vector<SliceFile> files;
   std::vector<LoadedSlice> loaded;
   std::atomic<size_t> nextSlice{0};
@@ -75,6 +76,7 @@ bool SliceLoad::Shared::readPiece(const OpenedPath& file, uint64_t offset, std::
 bool SliceLoad::Shared::readSlice(LoadedSlice& target) {
   const auto& slice = target.slice;
   const auto& file = fileOf(slice);
+  if (board != nullptr) board->beginFile(RankOperation::LOAD_FILE, slice.file);
   target.bytes = AlignedBytes(slice.bytes);
   std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> hash(XXH3_createState(),
                                                                 &XXH3_freeState);
@@ -108,8 +110,9 @@ void SliceLoad::Shared::run() {
 }
 
 SliceLoad::SliceLoad(std::vector<SliceFile> files, std::vector<sharding::Slice> slices,
-                     uint32_t threads)
+                     uint32_t threads, OperationBoard* board)
     : shared_(std::make_shared<Shared>()), finished_(nullptr) {
+  shared_->board = board;
   shared_->files = std::move(files);
   for (auto& slice : slices) shared_->loaded.push_back({std::move(slice), AlignedBytes(), 0});
   auto paf = kj::newPromiseAndCrossThreadFulfiller<void>();

@@ -7,6 +7,7 @@
 // against O_DIRECT, which would read shared pages for each rank.
 #pragma once
 
+#include "worker/engine/native/operation_board.h"
 #include "worker/engine/native/weight_load.h"
 #include "worker/model_roots.h"
 
@@ -25,7 +26,9 @@ struct SliceFile {
 class SliceLoad final : public WeightLoad {
  public:
   // `slices`: each within its file's size, which must be among `files`. `threads`: at least 1.
-  SliceLoad(std::vector<SliceFile> files, std::vector<sharding::Slice> slices, uint32_t threads);
+  // `board`: where they note the file that they read; null: nowhere.
+  SliceLoad(std::vector<SliceFile> files, std::vector<sharding::Slice> slices, uint32_t threads,
+            OperationBoard* board = nullptr);
   ~SliceLoad() noexcept(false) override;
 
   kj::Promise<Result<std::vector<LoadedSlice>>> loaded() override;

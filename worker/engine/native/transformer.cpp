@@ -71,6 +71,7 @@ Transformer::Transformer(TransformerParts parts, KvCacheShape cache)
     : backend_(parts.backend),
       weights_(parts.weights),
       exchange_(parts.backend, parts.collectives),
+      board_(parts.board),
       attention_(attentionOf(parts.weights)) {
   cache_ = backend_.makeCache({.layers = static_cast<uint32_t>(weights_.layers.size()),
                                .kvHeads = attention_.kvHeads,
@@ -93,6 +94,7 @@ void Transformer::makeScratch(uint32_t rows) {
 }
 
 std::vector<float> Transformer::compute(const std::vector<StepSequence>& sequences) {
+  note(RankOperation::PREPARE);
   const Batch batch = layOut(sequences, weights_.rope);
   makeScratch(batch.rows());
   backend_.begin(batch);
@@ -100,6 +102,7 @@ std::vector<float> Transformer::compute(const std::vector<StepSequence>& sequenc
   for (uint32_t i = 0; i < weights_.layers.size(); ++i) computeLayer(weights_.layers[i], i);
   if (weights_.isLastStage()) return logits(batch.wanted);
   const auto hidden = rowsOf(scratch_->hidden, static_cast<uint32_t>(weights_.spec.hidden));
+  note(RankOperation::SEND_ACTIVATIONS, weights_.stage + 1);
   exchange_.send(hidden, weights_.stage + 1);
   return {};
 }
@@ -107,11 +110,14 @@ std::vector<float> Transformer::compute(const std::vector<StepSequence>& sequenc
 void Transformer::receiveOrEmbed(const Batch& batch) {
   const auto hidden = rowsOf(scratch_->hidden, static_cast<uint32_t>(weights_.spec.hidden));
   if (weights_.isFirstStage()) {
+    note(RankOperation::EMBED);
     backend_.embed(*weights_.embedding, weights_.tensorIndex * vocabularyPart(weights_), hidden);
+    note(RankOperation::SUM_EMBEDDING);
     exchange_.sum(hidden);  // each row is zero on all ranks but one
     return;
   }
   KJ_REQUIRE(batch.rows() > 0);
+  note(RankOperation::RECEIVE_ACTIVATIONS, weights_.stage - 1);
   exchange_.receive(hidden, weights_.stage - 1);
 }
 
@@ -121,18 +127,23 @@ void Transformer::computeLayer(const LayerWeights& layer, uint32_t number) {
   const auto hidden = rowsOf(scratch_->hidden, width);
   const auto normed = rowsOf(scratch_->normed, width);
   const auto partial = rowsOf(scratch_->partial, width);
+  const uint32_t ofModel = weights_.firstLayer + number;
 
+  note(RankOperation::ATTENTION, ofModel);
   backend_.rmsNorm(hidden, layer.inputNorm.floats(), epsilon, normed);
   attention(layer, number);
+  note(RankOperation::SUM_ATTENTION, ofModel);
   exchange_.sum(partial);
   backend_.add(hidden, partial, layer.outputBias.floats());
 
+  note(RankOperation::FEED_FORWARD, ofModel);
   backend_.rmsNorm(hidden, layer.feedForwardNorm.floats(), epsilon, normed);
   if (layer.router != nullptr) {
     experts(layer, normed, partial);
   } else {
     feedForward(layer.feedForward, normed, partial);
   }
+  note(RankOperation::SUM_FEED_FORWARD, ofModel);
   exchange_.sum(partial);
   backend_.add(hidden, partial, layer.feedForward.downBias.floats());
 }
@@ -202,6 +213,7 @@ void Transformer::experts(const LayerWeights& layer, Activations normed, Activat
 
 std::vector<float> Transformer::logits(const std::vector<uint32_t>& wanted) {
   if (wanted.empty()) return {};
+  note(RankOperation::LOGITS);
   const auto width = static_cast<uint32_t>(weights_.spec.hidden);
   const auto hidden = rowsOf(scratch_->hidden, width);
   const auto rows = static_cast<uint32_t>(wanted.size());
@@ -211,6 +223,7 @@ std::vector<float> Transformer::logits(const std::vector<uint32_t>& wanted) {
                    static_cast<float>(weights_.spec.normEpsilon), chosen);
   const Activations own{scratch_->logits.floats(), rows, weights_.head().rows()};
   backend_.multiply(weights_.head(), chosen, nullptr, own);
+  note(RankOperation::GATHER_LOGITS);
   // All ranks gather equally much: the last one, which may have fewer rows, sends some unused.
   return joinVocabulary(exchange_.gather({own.data, rows, vocabularyPart(weights_)}), rows);
 }

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "worker/engine/native/exchange.h"
+#include "worker/engine/native/operation_board.h"
 #include "worker/engine/native/rank_weights.h"
 
 #include <memory>
@@ -20,6 +21,7 @@ struct TransformerParts {
   Backend& backend;
   const RankWeights& weights;
   RankCollectives collectives;
+  OperationBoard* board = nullptr;  // where it notes what it does; null: nowhere
 };
 
 // One rank's computation in one generation; a new one starts with an empty cache.
@@ -37,6 +39,7 @@ class Transformer {
 
  private:
   struct Scratch;
+  void note(RankOperation what, uint32_t detail = 0) const { noteOperation(board_, what, detail); }
   // Rows of scratch memory for the batch under way.
   Activations rowsOf(DeviceBuffer& buffer, uint32_t width);
   void makeScratch(uint32_t rows);
@@ -52,6 +55,7 @@ class Transformer {
   Backend& backend_;
   const RankWeights& weights_;
   Exchange exchange_;
+  OperationBoard* board_;
   AttentionShape attention_;
   std::unique_ptr<KvCache> cache_;
   std::unique_ptr<Scratch> scratch_;
