@@ -2,6 +2,7 @@
 """A native deployment answers OpenAI requests on its first rank, the same whatever becomes of single ranks."""
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -103,6 +104,24 @@ def test_aStreamWhoseGroupBreaksEndsWithAnErrorThatMayBeTriedAgain():
         check("error" in rest[-1], f"the stream ended with {rest[-1]}")
         check(not endpoint.sawDone, "an end that was none")
         awaitNext(cluster, ranks)
+
+
+def test_whenARankHangsTheStreamEndsWithItsNameAndWhatItWasNeededFor():
+    with LocalCluster() as cluster:
+        cluster.apply(deployment("sample", makeSpeakingModel(cluster.models)), "--wait")
+        ranks = cluster.ranks("sample")
+        events = Endpoint(cluster, "sample").stream(
+            "/v1/completions", {**completion("sample", [1, 2, 3], 4000), "stream": True, "ignore_eos": True})
+        next(events)
+        os.kill(ranks[1]["pid"], signal.SIGSTOP)
+        said = list(events)[-1]["error"]["message"]
+        needed = "all-reduce of (the embedding|layer [01]'s (attention|feed-forward) output)|broadcast of what to compute"
+        check(re.search(rf"rank 1 left the group, during ({needed}) in step \d+, 1 sequence$", said), f"the stream: {said}")
+        awaitNext(cluster, ranks)
+        failures = [one["message"] for one in cluster.get("events") if one["type"] == "RankFailed"]
+        checkEqual(len(failures), 1, f"ranks that failed: {failures}")
+        did = r"its last operation: (.+ in step \d+, 1 sequence|wait for the next step);"
+        check(failures[0].startswith(f"rank 1 ({ranks[1]['node']}:") and re.search(did, failures[0]), failures[0])
 
 
 if __name__ == "__main__":

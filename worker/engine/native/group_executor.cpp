@@ -4,6 +4,8 @@
 
 #include <kj/debug.h>
 
+#include <string>
+
 namespace muster::worker {
 namespace {
 
@@ -50,7 +52,8 @@ void GroupExecutor::check(const Step& step) const {
   }
 }
 
-// A broken collective says who did not come; this rank adds what it needed them for.
+// A broken collective says who did not come; this rank adds what it needed them for, unless it was
+// the one that gave up and has said so.
 template <class Work>
 auto GroupExecutor::atWork(Work work) {
   EngineAtWork guard(board_);
@@ -58,7 +61,9 @@ auto GroupExecutor::atWork(Work work) {
     return work();
   } catch (const CollectiveBroken& broken) {
     if (board_ == nullptr) throw;
-    throw CollectiveBroken(broken.what() + board_->duringText());
+    std::string why = broken.what();
+    std::string during = board_->duringText();
+    throw CollectiveBroken(why.ends_with(during) ? why : why + during);
   }
 }
 
