@@ -1,4 +1,9 @@
 // Ranks that hang, as real processes: who is named, with what it did last, and who is not.
+#include "base/rpc.h"
+#include "base/short_socket_path.h"
+#include "base/unix_control.h"
+#include "protocol/codec.h"
+#include "protocol/rank.capnp.h"
 #include "tests/worker/frozen_threads.h"
 #include "tests/worker/rank_set_fixture.h"
 #include "worker/engine/native/operation_board.h"
@@ -8,6 +13,7 @@
 
 #include <signal.h>
 #include <string>
+#include <sys/stat.h>
 
 namespace muster::worker::rank_hang_test {
 namespace {
@@ -56,6 +62,55 @@ TEST_F(RankHangTest, aRankThatAnswersAndComputesNothingIsNamedAndItsVictimsAreNo
   waitUntilRank2HasFailed();
   EXPECT_THAT(report(2).message, HasSubstr("it hangs: no operation has ended for 6s"));
   EXPECT_THAT(report(2).message, HasSubstr("its last operation: wait for the next step"));
+}
+
+// The agent's side against programs that are no ranks.
+class DeafRankTest : public RankSetTest {
+ protected:
+  // Starts a script instead of muster-rank, as a rank that is given a second for each answer.
+  void start(const std::string& script) {
+    std::string program = (model_.root / "rank").string();
+    SampleModel::write(program, "#!/bin/sh\n" + script + "\n");
+    ASSERT_EQ(::chmod(program.c_str(), 0700), 0);
+    environment_.rankBinary = program;
+    auto one = nativeGang().front();
+    one.timeouts.stall = 1_s;
+    ranks_->obey({one});
+    waitFor("it runs", [&] { return report().pid != 0; });
+  }
+  void waitUntilItHasFailed() {
+    waitForPhase(ReplicaPhase::FAILED);
+    EXPECT_EQ(report().reason, Reason::RANK_STALLED);
+  }
+  std::string socket() const { return data_ + "/ranks/7-0-1-0/control"; }
+};
+
+TEST_F(DeafRankTest, aRankThatNeverListensIsNamed) {
+  start("kill -STOP $$");
+  waitUntilItHasFailed();
+  EXPECT_EQ(report().message,
+            "it hangs: its control socket did not appear within 5s; its process is stopped");
+}
+
+// Says how it is, and never that it has taken its task.
+class TasklessRank final : public schema::RankControl::Server {
+ protected:
+  kj::Promise<void> status(StatusContext context) override {
+    encode(RankReport(), context.getResults().initReport());
+    return kj::READY_NOW;
+  }
+  kj::Promise<void> start(StartContext) override { return kj::NEVER_DONE; }
+};
+
+TEST_F(DeafRankTest, aRankThatNeverTakesItsTaskIsNamed) {
+  start("exec sleep 1000");
+  RpcServer server(loop_.timer(), [](const RpcPeer&) {
+    return schema::RankControl::Client(kj::heap<TasklessRank>());
+  });
+  ShortSocketPath path(socket());
+  auto listener = listenUnix(loop_.network(), path.path, server.acceptor()).wait(loop_.waitScope());
+  waitUntilItHasFailed();
+  EXPECT_EQ(report().message, "it hangs: no answer for 1s");
 }
 
 }  // namespace

@@ -23,7 +23,9 @@ constexpr Duration ASK_INTERVAL_READY = 500_ms;  // once it is Ready
 // For an answer, unless the stall time is less.
 constexpr Duration ANSWER_DEADLINE_MIN = 1_s;
 constexpr Duration ANSWER_DEADLINE_MAX = 5_s;
-constexpr Duration SOCKET_DEADLINE = 20_s;  // a loaded machine may take its time to start a process
+// For a control socket, likewise: a loaded machine may take its time to start a process.
+constexpr Duration SOCKET_DEADLINE_MIN = 5_s;
+constexpr Duration SOCKET_DEADLINE_MAX = 20_s;
 
 class NativeUnit final : public RankUnit {
  public:
@@ -153,12 +155,14 @@ class NativeUnit final : public RankUnit {
   }
 
   Co<void> connect() {
-    SteadyTime deadline = environment_.clock.steadyNow() + SOCKET_DEADLINE;
+    Duration patience =
+        std::clamp(assignment_.timeouts.stall, SOCKET_DEADLINE_MIN, SOCKET_DEADLINE_MAX);
+    SteadyTime deadline = environment_.clock.steadyNow() + patience;
     for (;;) {
       bool connected = co_await tryConnect();
       if (connected || over()) break;
       if (environment_.clock.steadyNow() >= deadline) {
-        stall("it hangs: its control socket did not appear within " + toText(SOCKET_DEADLINE));
+        stall("it hangs: its control socket did not appear within " + toText(patience));
         break;
       }
       co_await environment_.timer.afterDelay(20 * kj::MILLISECONDS);
