@@ -137,7 +137,8 @@ void addDeployments(Families& out, const State& state) {
 // Devices of a replica where the deployment fixes them; else of one device at least.
 uint64_t devicesWanted(const DeploymentSpec& spec) {
   if (spec.gpus) return *spec.gpus;
-  return uint64_t{spec.parallel.tensor.value_or(1)} * spec.parallel.pipeline.value_or(1);
+  const ParallelRequest parallel = parallelOf(spec);
+  return uint64_t{parallel.tensor.value_or(1)} * parallel.pipeline.value_or(1);
 }
 
 void addPending(Families& out, const State& state) {

@@ -118,7 +118,10 @@ Json firstPlan(const DeploymentState& deployment) {
   for (const auto& [number, replica] : deployment.replicas) {
     if (!replica.current) continue;
     const ShardPlan& plan = replica.current->plan;
-    return {{"tp", plan.tensor}, {"pp", plan.pipeline}, {"ep", plan.expert}};
+    return {{"tp", plan.tensor},
+            {"pp", plan.pipeline},
+            {"ep", plan.expert},
+            {"stage_first_layer", plan.stageFirstLayer}};
   }
   return nullptr;
 }

@@ -120,6 +120,34 @@ PlacementRules decodeRules(schema::DeploymentSpec::Reader in) {
   return out;
 }
 
+// Left null without stages: so such a deployment has the bytes that it had before they existed.
+void encodeStages(const std::vector<StageRequest>& stages, schema::DeploymentSpec::Builder out) {
+  if (stages.empty()) return;
+  codec::fillStructs(stages, out.initStages(static_cast<uint32_t>(stages.size())),
+                     [](const StageRequest& stage, schema::PipelineStage::Builder one) {
+                       one.setTensorParallel(stage.tensor.value_or(0));
+                       if (stage.layers) {
+                         one.setFirstLayer(stage.layers->first);
+                         one.setLayerCount(stage.layers->last - stage.layers->first + 1);
+                       }
+                       codec::fillTexts(
+                           stage.gpu.types,
+                           one.initGpuTypes(static_cast<uint32_t>(stage.gpu.types.size())));
+                       one.setGpuMemoryMinBytes(stage.gpu.memoryMin.count);
+                     });
+}
+
+StageRequest decodeStage(schema::PipelineStage::Reader in) {
+  StageRequest out;
+  out.tensor = numberOrNothing(in.getTensorParallel());
+  if (in.getLayerCount() != 0) {
+    out.layers = LayerRange{in.getFirstLayer(), in.getFirstLayer() + in.getLayerCount() - 1};
+  }
+  out.gpu.types = codec::texts(in.getGpuTypes());
+  out.gpu.memoryMin = {in.getGpuMemoryMinBytes()};
+  return out;
+}
+
 }  // namespace
 
 void encode(const DeploymentSpec& value, schema::DeploymentSpec::Builder out) {
@@ -141,6 +169,7 @@ void encode(const DeploymentSpec& value, schema::DeploymentSpec::Builder out) {
   out.setTensorParallel(value.parallel.tensor.value_or(0));
   out.setPipelineParallel(value.parallel.pipeline.value_or(0));
   out.setExpertParallel(value.parallel.expert.value_or(0));
+  encodeStages(value.stages, out);
   out.setReplicas(value.replicas);
   encodeRules(value.placement, out);
   out.setReadyTimeoutNs(value.timeouts.ready.nanos);
@@ -168,6 +197,7 @@ DeploymentSpec decode(schema::DeploymentSpec::Reader in) {
   out.parallel.tensor = numberOrNothing(in.getTensorParallel());
   out.parallel.pipeline = numberOrNothing(in.getPipelineParallel());
   out.parallel.expert = numberOrNothing(in.getExpertParallel());
+  out.stages = codec::structs<StageRequest>(in.getStages(), decodeStage);
   out.replicas = in.getReplicas();
   out.placement = decodeRules(in);
   out.timeouts.ready = {in.getReadyTimeoutNs()};

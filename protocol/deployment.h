@@ -64,6 +64,21 @@ struct ParallelRequest {
   bool operator==(const ParallelRequest&) const = default;
 };
 
+// Consecutive layers, counted from 0; the last is among them.
+struct LayerRange {
+  uint32_t first = 0;
+  uint32_t last = 0;
+  bool operator==(const LayerRange&) const = default;
+};
+
+// One stage of a pipeline that the owner cuts.
+struct StageRequest {
+  GpuRequirement gpu;                // in the place of the deployment's; no link
+  std::optional<uint32_t> tensor;    // tp; the same in all stages that say it
+  std::optional<LayerRange> layers;  // nothing: a part of what the stages with a range leave
+  bool operator==(const StageRequest&) const = default;
+};
+
 enum class Spread : uint8_t { NODE, RACK };
 enum class Fabric : uint8_t { PREFERRED, REQUIRED };
 
@@ -92,12 +107,34 @@ struct DeploymentSpec {
   std::optional<uint32_t> gpus;  // of one replica; nothing: auto
   GpuRequirement gpu;
   ParallelRequest parallel;
+  std::vector<StageRequest> stages;  // in their order; empty: cut as `parallel` says
   uint32_t replicas = 1;
   PlacementRules placement;
   Timeouts timeouts;
   std::optional<Balance> balance;  // nothing: as the gateway is configured
   bool operator==(const DeploymentSpec&) const = default;
 };
+
+// The sizes that the owner fixed, in `parallel` or by `stages`: the two do not contradict each
+// other.
+inline ParallelRequest parallelOf(const DeploymentSpec& spec) {
+  ParallelRequest fixed = spec.parallel;
+  if (!spec.stages.empty()) fixed.pipeline = static_cast<uint32_t>(spec.stages.size());
+  for (const auto& stage : spec.stages) {
+    if (!fixed.tensor) fixed.tensor = stage.tensor;
+  }
+  return fixed;
+}
+
+// What the GPUs of one stage must be: what it says itself, else what the deployment says.
+inline GpuRequirement gpuOfStage(const DeploymentSpec& spec, uint32_t stage) {
+  GpuRequirement gpu = spec.gpu;
+  if (stage >= spec.stages.size()) return gpu;
+  const GpuRequirement& own = spec.stages[stage].gpu;
+  if (!own.types.empty()) gpu.types = own.types;
+  if (own.memoryMin > Bytes{}) gpu.memoryMin = own.memoryMin;
+  return gpu;
+}
 
 // What a change of a field does to running ranks. IN_PLACE: those that haveSameRanks() passes over.
 enum class ChangeEffect : uint8_t { IN_PLACE, RESTARTS_RANKS };

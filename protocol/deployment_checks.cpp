@@ -15,6 +15,8 @@ class Checks {
 
   void run() {
     checkGpus();
+    checkStageCount();
+    checkStageTensor();
     const YamlNode* engine = document_.find("engine");
     if (engine != nullptr && isProcess(spec_.engine.kind)) {
       checkProcess(*engine);
@@ -35,7 +37,7 @@ class Checks {
   void checkGpus() {
     const YamlNode* node = document_.find("gpus");
     if (node == nullptr || !spec_.gpus) return;
-    const auto& parallel = spec_.parallel;
+    const ParallelRequest parallel = parallelOf(spec_);
     uint64_t tensor = parallel.tensor.value_or(1);
     uint64_t pipeline = parallel.pipeline.value_or(1);
     uint64_t product = tensor * pipeline;
@@ -52,6 +54,43 @@ class Checks {
            exact ? "write gpus: " + std::to_string(product) + ", or leave gpus out" : "");
   }
 
+  void checkStageCount() {
+    const auto& pipeline = spec_.parallel.pipeline;
+    size_t count = spec_.stages.size();
+    if (count == 0 || !pipeline || *pipeline == count) return;
+    report(
+        *document_.find("parallel")->find("pp"), "parallel.pp",
+        "parallel.pp is " + std::to_string(*pipeline) + ", but stages has " + std::to_string(count),
+        "leave pp out: stages replaces it");
+  }
+
+  // tp is the same wherever it is said.
+  void checkStageTensor() {
+    std::optional<uint32_t> before = spec_.parallel.tensor;
+    bool isParallels = before.has_value();
+    for (size_t i = 0; i < spec_.stages.size(); ++i) {
+      const auto& tensor = spec_.stages[i].tensor;
+      if (!tensor) continue;
+      if (before && *before != *tensor) {
+        return reportTensor(
+            i, (isParallels ? "parallel.tp is " : "another stage has ") + std::to_string(*before));
+      }
+      before = tensor;
+    }
+  }
+
+  void reportTensor(size_t stage, const std::string& other) {
+    const YamlNode& entry = document_.find("stages")->items[stage];
+    std::string path = "stages[" + std::to_string(stage) + "].tp";
+    std::string message = path + " is " + entry.find("tp")->text + ", but " + other;
+    if (spec_.parallel.tensor) {
+      report(*entry.find("tp"), path, message, "leave parallel.tp out");
+    } else {
+      report(*entry.find("tp"), path, message + ": unlike sizes are not supported yet",
+             "write the same tp in all stages", RefusalCode::NOT_SUPPORTED_YET);
+    }
+  }
+
   void checkProcess(const YamlNode& engine) {
     const EnginePreset* preset = findPreset(spec_.engine.kind);
     bool needsCommand = preset == nullptr || preset->needsCommand;
@@ -63,6 +102,7 @@ class Checks {
     }
     refuseOfNative("model", "dtype", !spec_.model.dtype.empty());
     refuseOfNative("parallel", "ep", spec_.parallel.expert.has_value());
+    refuseStages();
     if (preset != nullptr) checkPreset(*preset);
     const auto& ready = spec_.engine.ready;
     if (ready.httpPath && ready.logLine) {
@@ -77,6 +117,14 @@ class Checks {
     if (node == nullptr) return;
     std::string path = std::string(group) + "." + field;
     report(*node, path, path + " is for engine native only", "leave it out");
+  }
+
+  void refuseStages() {
+    const YamlNode* stages = document_.find("stages");
+    if (stages == nullptr || spec_.stages.empty()) return;
+    report(*stages, "stages", "stages is for engine native only",
+           "write parallel: {pp: " + std::to_string(spec_.stages.size()) +
+               "} instead; the engine itself shares out the layers");
   }
 
   void checkPreset(const EnginePreset& preset) {

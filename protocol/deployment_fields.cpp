@@ -112,7 +112,12 @@ constexpr FieldRow TABLE[] = {
      "expert parallel: parts into which the experts of a layer are spread over its tp ranks; "
      "divides tp and the number of experts",
      OPTIONAL, BUILT, readExpert, writeExpert},
-    notYet("stages", "list of {gpu, tp, layers}", "uneven pipeline; replaces pp"),
+    {"stages", "list of {gpu, tp, layers: A-B or auto}", "cut evenly",
+     "native only: a pipeline that you cut, one entry for each stage; replaces pp. layers: the "
+     "first and the last, counted from 0; auto, the default, shares out evenly what ranges leave. "
+     "tp: the same in all stages. gpu: {type, min_memory} in the place of the deployment's, for "
+     "instance [{gpu: {type: [H100]}, layers: 0-49}, {gpu: {type: [A100]}, layers: 50-79}]",
+     OPTIONAL, BUILT, readStages, writeStages},
 
     {"replicas", "number, 0 to 10000", "1", "independent copies. Changed in place", OPTIONAL, BUILT,
      readReplicas, writeReplicas, IN_PLACE},

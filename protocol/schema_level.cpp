@@ -5,7 +5,7 @@
 
 // Tests build this file a second time with the next level.
 #ifndef MUSTER_SCHEMA_LEVEL
-#define MUSTER_SCHEMA_LEVEL 2
+#define MUSTER_SCHEMA_LEVEL 3
 #endif
 
 namespace muster {

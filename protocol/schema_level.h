@@ -12,6 +12,7 @@ namespace muster {
 
 // 1: of a new cluster. 2: a replica's generation is followed in place; plans with `ep` and int8;
 // other names and a balance of deployments; engines by presets; health and origin of GPUs.
+// 3: pipelines that a deployment cuts.
 inline constexpr uint32_t SCHEMA_LEVEL_FIRST = 1;
 
 // The highest level that this binary understands; it understands all below. Defined in a file of

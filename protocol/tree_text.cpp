@@ -28,11 +28,14 @@ bool isSafePlain(std::string_view text) {
            std::string_view("/._-+:").find(c) != std::string_view::npos;
   });
   if (!wordy || !isDigit(text[0])) return wordy;
-  // Starts with a digit: only 80GiB and 30s, which no reader takes for a number, a date or a clock.
+  // Starts with a digit: only 80GiB, 30s and 0-9, which no reader takes for a number, a date or a
+  // clock.
   size_t digits = text.find_first_not_of("0123456789");
-  return digits != std::string_view::npos && text[digits] != 'e' && text[digits] != 'E' &&
-         text[digits] != 'x' && text[digits] != 'o' && text[digits] != 'b' &&
-         std::ranges::all_of(text.substr(digits), isLetter);
+  if (digits == std::string_view::npos) return false;
+  std::string_view rest = text.substr(digits);
+  if (rest[0] == '-') return rest.size() > 1 && std::ranges::all_of(rest.substr(1), isDigit);
+  return rest[0] != 'e' && rest[0] != 'E' && rest[0] != 'x' && rest[0] != 'o' && rest[0] != 'b' &&
+         std::ranges::all_of(rest, isLetter);
 }
 
 std::string scalarText(const YamlNode& node) {

@@ -111,6 +111,14 @@ struct Engine {
   preset @6 :UInt8;
 }
 
+struct PipelineStage {
+  tensorParallel @0 :UInt32;      # 0: not given
+  firstLayer @1 :UInt32;
+  layerCount @2 :UInt32;          # 0: not given
+  gpuTypes @3 :List(Text);
+  gpuMemoryMinBytes @4 :UInt64;
+}
+
 struct DeploymentSpec {
   tenant @0 :Text;
   name @1 :Text;
@@ -139,6 +147,7 @@ struct DeploymentSpec {
   drainTimeoutNs @24 :Int64;
   expertParallel @25 :UInt32;     # 0: auto
   balance @26 :UInt8;             # 0 none, else 1 + muster::Balance
+  stages @27 :List(PipelineStage);  # null: none. From schema level 3
 }
 
 struct ShardPlan {

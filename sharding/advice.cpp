@@ -1,6 +1,7 @@
 #include "sharding/advice.h"
 
 #include "protocol/engine_preset.h"
+#include "sharding/stage_kinds.h"
 #include "sharding/text.h"
 
 #include <algorithm>
@@ -127,9 +128,12 @@ bool fitsWithoutRules(const ReplicaPlanner& planner, const ClusterView& cluster)
 // Another number of devices or another cut, if the deployment fixed them.
 Fixes otherCut(const ReplicaPlanner& planner, const ClusterView& cluster) {
   DeploymentSpec changed = planner.deployment();
-  if (!changed.gpus && !changed.parallel.tensor && !changed.parallel.pipeline) return {};
+  const ParallelRequest fixed = parallelOf(changed);
+  if (!changed.gpus && !fixed.tensor && !fixed.pipeline) return {};
+  std::string suffix = changed.stages.empty() ? "" : " and no stages";
   changed.gpus.reset();
   changed.parallel = {};
+  changed.stages.clear();
   auto other = planner.with(changed);
   auto cuts = other.cuts(worldMaxOf(cluster));
   if (!cuts) return {};
@@ -137,7 +141,7 @@ Fixes otherCut(const ReplicaPlanner& planner, const ClusterView& cluster) {
   if (!found) return {};
   const auto& plan = (*cuts)[found->cut].plan;
   return {"gpus: " + std::to_string(plan.worldSize()) + " with parallel: {tp: " +
-          std::to_string(plan.tensor) + ", pp: " + std::to_string(plan.pipeline) + "}"};
+          std::to_string(plan.tensor) + ", pp: " + std::to_string(plan.pipeline) + "}" + suffix};
 }
 
 // The longest context, in steps, with which the replica would fit.
@@ -261,12 +265,14 @@ Refusal needsGpu(EngineKind engine, const ClusterView& cluster) {
        "add a node with a GPU"}};
 }
 
-Refusal noMatchingDevice(const ReplicaPlanner& planner, const ClusterView& cluster) {
+// `gpu`: the kind that there is none of.
+Refusal noMatchingDevice(const ReplicaPlanner& planner, const ClusterView& cluster,
+                         const GpuRequirement& gpu) {
   EngineKind engine = planner.deployment().engine.kind;
   bool isEngine = deviceNeedOf(engine) == DeviceNeed::GPU && !hasGpu(cluster);
   if (isEngine) return needsGpu(engine, cluster);
   Refusal refusal{RefusalCode::NO_MATCHING_GPU,
-                  "no " + gpuText(planner.deployment().gpu) + " among " + inventoryText(cluster)};
+                  "no " + gpuText(gpu) + " among " + inventoryText(cluster)};
   std::map<std::string, Bytes> kinds;
   for (const auto& node : cluster.nodes) {
     for (const auto& device : node.devices) {
@@ -281,7 +287,7 @@ Refusal noMatchingDevice(const ReplicaPlanner& planner, const ClusterView& clust
     if (changed.gpu.memoryMin > Bytes{}) fix += ", min_memory: " + toText(changed.gpu.memoryMin);
     refusal.fixes.push_back(fix + "}");
   }
-  refusal.fixes.push_back("add a node with one " + gpuText(planner.deployment().gpu));
+  refusal.fixes.push_back("add a node with one " + gpuText(gpu));
   return refusal;
 }
 
@@ -338,7 +344,10 @@ Refusal whyNever(const ReplicaPlanner& planner, const ClusterView& cluster,
     append(refusal.fixes, otherCut(planner, cluster));
     return refusal;
   }
-  if (matching.empty()) return noMatchingDevice(planner, cluster);
+  for (const auto& part : partsOf(wish)) {
+    if (!matchingDevices(cluster, part.wish).empty()) continue;
+    return noMatchingDevice(planner, cluster, part.wish.gpu);
+  }
   Refusal refusal{RefusalCode::MODEL_DOES_NOT_FIT,
                   "not even an empty cluster would do: " + sizeText(cuts, matching) + ", " + nodes};
   append(refusal.fixes, otherCut(planner, cluster));

@@ -1,5 +1,6 @@
 #include "sharding/constraints.h"
 
+#include "sharding/stage_kinds.h"
 #include "sharding/text.h"
 
 #include <algorithm>
@@ -146,6 +147,12 @@ std::string largestText(const NodeView& node, const GangWish& wish) {
          toShortText(std::max(wish.memoryMax(), wish.gpu.memoryMin)) + " wanted";
 }
 
+// Lower is better for the gang; the verdicts of the rules for nodes are the same for all stages.
+size_t placeOf(const NodeVerdict& verdict) {
+  constexpr std::string_view ORDER[] = {"fits", "short", "busy", "health", "memory", "type"};
+  return static_cast<size_t>(std::ranges::find(ORDER, verdict.verdict) - std::begin(ORDER));
+}
+
 }  // namespace
 
 Bytes GangWish::memoryMax() const {
@@ -209,8 +216,15 @@ NodeVerdict judgeNode(const NodeView& node, const ClusterView& cluster, const Ga
 }
 
 std::vector<NodeVerdict> judgeNodes(const ClusterView& cluster, const GangWish& wish) {
+  auto parts = partsOf(wish);
   std::vector<NodeVerdict> verdicts;
-  for (const auto& node : cluster.nodes) verdicts.push_back(judgeNode(node, cluster, wish));
+  for (const auto& node : cluster.nodes) {
+    verdicts.push_back(judgeNode(node, cluster, parts.front().wish));
+    for (size_t i = 1; i < parts.size(); ++i) {
+      auto other = judgeNode(node, cluster, parts[i].wish);
+      if (placeOf(other) < placeOf(verdicts.back())) verdicts.back() = std::move(other);
+    }
+  }
   return verdicts;
 }
 

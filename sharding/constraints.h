@@ -30,6 +30,9 @@ struct GangWish {
   ProcessShare share = ProcessShare::DEVICE;
   uint32_t tensor = 1;
   std::vector<Bytes> stageMemory;  // shape [stages]: what each rank of the stage needs, at least
+  // Where stages want unlike GPUs what each one wants, shape [stages], and `gpu` is met by all that
+  // one of them would take; see stage_kinds.h. Empty: all want `gpu`.
+  std::vector<GpuRequirement> stageGpu;
 
   Bytes memoryMax() const;
   uint32_t world() const { return tensor * static_cast<uint32_t>(stageMemory.size()); }
@@ -61,7 +64,8 @@ bool isRightKind(const DeviceView& device, const GangWish& wish);
 // What the node says to the wish as things are now.
 NodeVerdict judgeNode(const NodeView& node, const ClusterView& cluster, const GangWish& wish);
 
-// judgeNode for every node, in the view's order.
+// judgeNode for every node, in the view's order; where stages want unlike GPUs, for those that the
+// node suits best.
 std::vector<NodeVerdict> judgeNodes(const ClusterView& cluster, const GangWish& wish);
 
 }  // namespace muster::sharding

@@ -10,7 +10,7 @@ namespace {
 // What the groups of an index do not tell, so that every node has to be looked at.
 bool needsScan(const GangWish& wish, TensorScope scope) {
   return scope == TensorScope::CLUSTER || !wish.rules.nodes.empty() ||
-         wish.rules.fabric == Fabric::REQUIRED;
+         wish.rules.fabric == Fabric::REQUIRED || !wish.stageGpu.empty();
 }
 
 std::vector<Cut> cutsFor(const DeploymentSpec& deployment, const ModelManifest& manifest,

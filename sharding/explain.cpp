@@ -1,5 +1,7 @@
 #include "sharding/explain.h"
 
+#include "sharding/stage_cut.h"
+#include "sharding/stage_kinds.h"
 #include "sharding/text.h"
 
 #include <algorithm>
@@ -34,11 +36,19 @@ std::string bindingReason(const Cut& cut, const FoundPlace& found) {
 
 std::string cutReason(const DeploymentSpec& deployment, const Cut& cut) {
   std::string text = cutText(cut.plan) + " on " + counted(cut.plan.worldSize(), "device") + ": ";
-  bool asked = deployment.parallel.tensor && deployment.parallel.pipeline;
-  if (asked) return text + "as asked";
+  const ParallelRequest asked = parallelOf(deployment);
+  if (asked.tensor && asked.pipeline) return text + "as asked";
   if (cut.memory.empty()) return text + "as asked; the model is its engine's to understand";
+  if (!deployment.stages.empty()) {
+    return text + (deployment.gpus ? "as asked" : "the fewest devices that hold these stages");
+  }
   if (deployment.gpus) return text + "the devices asked for with the fewest stages that fit";
   return text + "the fewest devices that hold it, then the fewest stages";
+}
+
+std::string stagesReason(const Cut& cut, const ModelSpec& spec) {
+  return "stages hold layers " + layersText(cut.plan.stageFirstLayer, spec.layers) +
+         ": the deployment gives the cut";
 }
 
 std::string nodesReason(const FoundPlace& found, const std::vector<NodeName>& siblings) {
@@ -126,6 +136,11 @@ std::string alternativesText(const std::vector<Alternative>& rejected) {
 }  // namespace
 
 std::string wantsText(const GangWish& wish, TensorScope scope) {
+  if (!wish.stageGpu.empty()) {
+    std::vector<std::string> kinds;
+    for (const auto& part : partsOf(wish)) kinds.push_back(wantsText(part.wish, scope));
+    return listText(kinds);
+  }
   bool whole = wish.sharing == Sharing::WHOLE;
   std::string kind = wish.gpu.types.empty() ? "" : listText(wish.gpu.types) + " ";
   std::string devices = counted(wish.tensor, (whole ? "empty " : "free ") + kind + "device");
@@ -144,6 +159,9 @@ std::vector<std::string> reasonsFor(const ReplicaPlanner& planner, const std::ve
   std::vector<std::string> reasons;
   if (!cut.memory.empty()) reasons.push_back(bindingReason(cut, found));
   reasons.push_back(cutReason(planner.deployment(), cut));
+  if (!planner.deployment().stages.empty() && planner.spec()) {
+    reasons.push_back(stagesReason(cut, *planner.spec()));
+  }
   if (cut.plan.tensor > 1) {
     reasons.push_back("tensor groups lie " + toText(found.scope) +
                       (found.scope == TensorScope::ISLAND ? "" : ": no island is large enough"));

@@ -1,9 +1,11 @@
 #include "sharding/gang.h"
 
 #include "sharding/site.h"
+#include "sharding/stage_kinds.h"
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <tuple>
 
 namespace muster::sharding {
@@ -67,10 +69,6 @@ Site joinSites(const std::vector<Site>& sites, const GangWish& wish) {
   return all;
 }
 
-std::optional<std::vector<Seat>> packSites(const GangWish& wish, const std::vector<Site>& sites) {
-  return packStages(wish, [&] { return ScannedSites(wish, sites); });
-}
-
 // Nodes that may serve one gang together: all, or those of one fabric when one is required. A node
 // without the label is a fabric of its own.
 std::vector<std::vector<const NodeView*>> domainsOf(const ClusterView& cluster,
@@ -87,6 +85,58 @@ std::vector<std::vector<const NodeView*>> domainsOf(const ClusterView& cluster,
   all.reserve(domains.size());
   for (auto& [fabric, nodes] : domains) all.push_back(std::move(nodes));
   return all;
+}
+
+// Where a gang may go.
+struct Area {
+  std::vector<const NodeView*> nodes;
+  TensorScope scope;
+  Occupancy occupancy;
+};
+
+// Stages that want one kind of GPU, on devices that are not taken.
+std::optional<std::vector<Seat>> packPart(const Area& area, const GangWish& wish,
+                                          const std::set<const DeviceView*>& taken) {
+  Bytes least = *std::min_element(wish.stageMemory.begin(), wish.stageMemory.end());
+  std::vector<Site> sites;
+  sites.reserve(area.nodes.size());
+  for (const auto* node : area.nodes) {
+    sites.push_back(siteOf(*node, wish, least, area.scope, area.occupancy));
+    if (taken.empty()) continue;
+    for (auto& pool : sites.back().pools) {
+      std::erase_if(pool, [&](const Seat& seat) { return taken.contains(seat.device); });
+    }
+  }
+  if (area.scope == TensorScope::CLUSTER) sites = {joinSites(sites, wish)};
+  return packStages(wish, [&] { return ScannedSites(wish, sites); });
+}
+
+// The kind that the fewest devices are of comes first: what takes any device leaves it those.
+std::multimap<size_t, WishPart> rarestFirst(const Area& area, const GangWish& wish) {
+  std::multimap<size_t, WishPart> parts;
+  for (auto& part : partsOf(wish)) {
+    size_t devices = 0;
+    for (const auto* node : area.nodes) {
+      devices += seatsOf(*node, part.wish, {}, area.occupancy).size();
+    }
+    parts.emplace(devices, std::move(part));
+  }
+  return parts;
+}
+
+std::optional<std::vector<Seat>> packParts(const Area& area, const GangWish& wish) {
+  std::vector<Seat> ranks(wish.world());
+  std::set<const DeviceView*> taken;
+  for (const auto& [devices, part] : rarestFirst(area, wish)) {
+    auto seats = packPart(area, part.wish, taken);
+    if (!seats) return std::nullopt;
+    for (size_t i = 0; i < seats->size(); ++i) {
+      const Seat& seat = (*seats)[i];
+      ranks[size_t{part.stages[i / wish.tensor]} * wish.tensor + i % wish.tensor] = seat;
+      taken.insert(seat.device);
+    }
+  }
+  return ranks;
 }
 
 }  // namespace
@@ -111,15 +161,10 @@ std::vector<TensorScope> allowedScopes(const GangWish& wish) {
 
 std::optional<std::vector<Seat>> packGang(const ClusterView& cluster, const GangWish& wish,
                                           TensorScope scope, Occupancy occupancy) {
-  Bytes least = *std::min_element(wish.stageMemory.begin(), wish.stageMemory.end());
-  for (const auto& nodes : domainsOf(cluster, wish, occupancy)) {
-    std::vector<Site> sites;
-    sites.reserve(nodes.size());
-    for (const auto* node : nodes) {
-      sites.push_back(siteOf(*node, wish, least, scope, occupancy));
-    }
-    if (scope == TensorScope::CLUSTER) sites = {joinSites(sites, wish)};
-    if (auto ranks = packSites(wish, sites)) return ranks;
+  for (auto& nodes : domainsOf(cluster, wish, occupancy)) {
+    Area area{std::move(nodes), scope, occupancy};
+    auto ranks = wish.stageGpu.empty() ? packPart(area, wish, {}) : packParts(area, wish);
+    if (ranks) return ranks;
   }
   return std::nullopt;
 }

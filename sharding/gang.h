@@ -23,7 +23,9 @@ std::vector<TensorScope> allowedScopes(const GangWish& wish);
 // Finds an assignment whenever there is one in this scope: stages are first seated in their order,
 // so that neighbours come to lie together; if that fails, largest first. Largest first is exact
 // because the devices that suit a larger stage suit every smaller one, and each stage takes one
-// group's worth of devices wherever it goes. Cost O(stages · devices of the cluster).
+// group's worth of devices wherever it goes. Stages that want unlike GPUs are packed kind after
+// kind, and that is exact unless a device that two kinds want goes to the one that had another
+// choice. Cost O(stages · devices of the cluster).
 std::optional<std::vector<Seat>> packGang(const ClusterView& cluster, const GangWish& wish,
                                           TensorScope scope, Occupancy occupancy);
 

@@ -2,9 +2,11 @@
 
 #include "sharding/advice.h"
 #include "sharding/explain.h"
+#include "sharding/stage_kinds.h"
 #include "sharding/text.h"
 
 #include <algorithm>
+#include <set>
 
 namespace muster::sharding {
 namespace {
@@ -21,22 +23,32 @@ PlannedReplica planned(const ReplicaPlanner& planner, const ClusterView& cluster
   return result;
 }
 
+// Devices that a stage could have now.
+size_t freeDevices(const ClusterView& cluster, const GangWish& wish) {
+  std::set<const DeviceView*> free;
+  for (const auto& part : partsOf(wish)) {
+    for (const auto& node : cluster.nodes) {
+      if (refuseNode(node, cluster, part.wish, Occupancy::NOW)) continue;
+      for (const auto& seat : seatsOf(node, part.wish, part.wish.memoryMax(), Occupancy::NOW)) {
+        free.insert(seat.device);
+      }
+    }
+  }
+  return free.size();
+}
+
 // `later`: what would be done once there is room.
 RefusedReplica waiting(const ReplicaPlanner& planner, const ClusterView& cluster,
                        const std::vector<Cut>& cuts, const FoundPlace& later) {
   auto wish = planner.wishFor(cuts[later.cut]);
-  uint64_t free = 0;
-  for (const auto& node : cluster.nodes) {
-    if (refuseNode(node, cluster, wish, Occupancy::NOW)) continue;
-    free += seatsOf(node, wish, wish.memoryMax(), Occupancy::NOW).size();
-  }
   RefusedReplica refused;
   refused.wants = wantsText(wish, later.scope);
   refused.nodes = judgeNodes(cluster, wish);
   refused.rejected = alternativesTo(planner, cluster, cuts, later.cut);
   refused.refusal = {RefusalCode::WAITING_FOR_CAPACITY,
-                     std::to_string(free) + " of " + std::to_string(wish.world()) +
-                         " free; wants " + refused.wants + ": " + nodesText(refused.nodes),
+                     std::to_string(freeDevices(cluster, wish)) + " of " +
+                         std::to_string(wish.world()) + " free; wants " + refused.wants + ": " +
+                         nodesText(refused.nodes),
                      {},
                      whatWouldFree(planner, cluster, cuts)};
   return refused;

@@ -64,6 +64,7 @@ class Replacer {
 
   std::optional<Seat> bestSeat(const RankPlacement& before) const {
     GangWish wish = gang_;
+    wish.gpu = gpuOfStage(wish_.deployment, before.rank.value / wish_.plan.tensor);
     wish.stageMemory = {before.memory};
     std::optional<Seat> best;
     Penalty least;

@@ -2,6 +2,7 @@
 
 #include "protocol/engine_preset.h"
 #include "sharding/processes.h"
+#include "sharding/stage_kinds.h"
 
 #include <algorithm>
 
@@ -60,7 +61,8 @@ ReplicaPlanner ReplicaPlanner::with(DeploymentSpec deployment) const {
 
 Result<std::vector<Cut>> ReplicaPlanner::cuts(uint32_t worldMax) const {
   auto format = deployment_.model.dtype == "int8" ? WeightFormat::INT8 : WeightFormat::STORED;
-  CutRequest request{deployment_.parallel, deployment_.gpus, 0, worldMax, format};
+  CutRequest request{parallelOf(deployment_), deployment_.gpus, 0, worldMax, format,
+                     deployment_.stages};
   const EnginePreset* preset = findPreset(deployment_.engine.kind);
   if (preset != nullptr && preset->layersOnly) request.parallel.tensor = 1;
   if (spec_) {
@@ -90,6 +92,7 @@ GangWish ReplicaPlanner::wishFor(const Cut& cut) const {
   wish.share = processShare(deployment_.engine.kind);
   wish.tensor = cut.plan.tensor;
   wish.stageMemory = cut.stageMemory;
+  wishForStages(deployment_, wish);
   return wish;
 }
 

@@ -1,6 +1,7 @@
 #include "sharding/search.h"
 
 #include "sharding/shard_map.h"
+#include "sharding/stage_cut.h"
 #include "sharding/text.h"
 
 #include <algorithm>
@@ -49,16 +50,16 @@ bool isWanted(const CutRequest& request, uint32_t tensor, uint32_t pipeline) {
   return leastOfAsked || world <= request.worldMax;
 }
 
-Cut makeCut(const ModelSpec& spec, const WeightTable& weights, uint32_t pipeline,
+Cut makeCut(const ModelSpec& spec, const WeightTable& weights, std::vector<uint32_t> firstLayers,
             const CutRequest& request) {
   Cut cut;
   cut.plan.tensor = weights.tensor;
   cut.plan.expert = weights.expert;
   cut.plan.format = request.format;
-  cut.plan.pipeline = pipeline;
-  cut.plan.stageFirstLayer = balancedStages(spec.layers, pipeline);
+  cut.plan.pipeline = static_cast<uint32_t>(firstLayers.size());
+  cut.plan.stageFirstLayer = std::move(firstLayers);
   cut.plan.rankWeights = weights.ranks(cut.plan.stageFirstLayer);
-  cut.stageMemory.resize(pipeline);
+  cut.stageMemory.resize(cut.plan.pipeline);
   for (uint32_t rank = 0; rank < cut.plan.worldSize(); ++rank) {
     cut.memory.push_back(
         estimateRank(spec, cut.plan, rank, cut.plan.rankWeights[rank], request.contextTokens));
@@ -107,6 +108,12 @@ Result<std::vector<Cut>> enumerateCuts(const ModelSpec& spec,
                                        const std::vector<TensorInfo>& tensors,
                                        const CutRequest& request) {
   if (auto refusal = checkRequest(request)) return *refusal;
+  std::vector<uint32_t> given;  // first layers, where the owner cuts
+  if (!request.stages.empty()) {
+    auto first = firstLayersOf(request.stages, spec.layers);
+    if (!first) return first.refusal();
+    given = std::move(*first);
+  }
   std::vector<Cut> cuts;
   const uint32_t expert = request.parallel.expert.value_or(1);
   for (uint32_t tensor : allowedTensorSizes(spec, expert)) {
@@ -118,7 +125,8 @@ Result<std::vector<Cut>> enumerateCuts(const ModelSpec& spec,
         if (!table) return table.refusal();
         weights = std::move(*table);
       }
-      cuts.push_back(makeCut(spec, *weights, pipeline, request));
+      auto firstLayers = given.empty() ? balancedStages(spec.layers, pipeline) : given;
+      cuts.push_back(makeCut(spec, *weights, std::move(firstLayers), request));
     }
   }
   if (cuts.empty()) return nothingPossible(spec, request);

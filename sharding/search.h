@@ -20,6 +20,7 @@ struct CutRequest {
   uint64_t contextTokens = 0;
   uint32_t worldMax = 1;  // looks no further when nothing fixes the number of devices
   WeightFormat format = WeightFormat::STORED;
+  std::vector<StageRequest> stages = {};  // empty, or as many as `parallel` has
 };
 
 // One way to cut, with the memory of each rank filled in.
@@ -39,7 +40,7 @@ std::string cutText(const ShardPlan& plan);
 // island is fast.
 //
 // Refuses INVALID_VALUE when gpus differs from tp × pp, PARALLEL_IMPOSSIBLE when nothing is left,
-// naming what would be possible, and as cutModel.
+// naming what would be possible, and as firstLayersOf and cutModel.
 Result<std::vector<Cut>> enumerateCuts(const ModelSpec& spec,
                                        const std::vector<TensorInfo>& tensors,
                                        const CutRequest& request);

@@ -76,6 +76,9 @@ std::optional<Refusal> checkNewWords(const State& state, const DeploymentSpec& s
                               "model.dtype, model.aliases, parallel.ep and balance need");
     if (refusal) return refusal;
   }
+  if (!spec.stages.empty()) {
+    if (auto refusal = checkLevel(state, SCHEMA_LEVEL_STAGES, "stages needs")) return refusal;
+  }
   if (findPreset(spec.engine.kind) == nullptr) return std::nullopt;
   return checkLevel(state, SCHEMA_LEVEL_PRESETS,
                     "engine " + std::string(toText(spec.engine.kind)) + " needs");

@@ -22,6 +22,8 @@ inline constexpr Duration BROKEN_GRACE = 2_s;
 
 // From here on deployments may name an engine's preset.
 inline constexpr uint32_t SCHEMA_LEVEL_PRESETS = 2;
+// From here on a deployment may cut its pipeline.
+inline constexpr uint32_t SCHEMA_LEVEL_STAGES = 3;
 // Of the first level whose nodes say how their GPUs are.
 inline constexpr uint32_t SCHEMA_LEVEL_GPUS = 2;
 

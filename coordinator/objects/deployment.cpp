@@ -20,10 +20,18 @@ uint64_t devicesOf(const Placement& placement) {
 // Devices that one replica asks for; 0 while that is the planner's to say.
 uint64_t devicesWanted(const DeploymentSpec& spec) {
   if (spec.gpus) return *spec.gpus;
-  if (spec.parallel.tensor && spec.parallel.pipeline) {
-    return uint64_t{*spec.parallel.tensor} * *spec.parallel.pipeline;
+  const ParallelRequest parallel = parallelOf(spec);
+  if (!parallel.tensor || !parallel.pipeline) return 0;
+  return uint64_t{*parallel.tensor} * *parallel.pipeline;
+}
+
+std::set<std::string> typesWanted(const DeploymentSpec& spec) {
+  std::set<std::string> types;
+  for (uint32_t stage = 0; stage < std::max<size_t>(spec.stages.size(), 1); ++stage) {
+    auto gpu = gpuOfStage(spec, stage);
+    types.insert(gpu.types.begin(), gpu.types.end());
   }
-  return 0;
+  return types;
 }
 
 void addTypes(const State& state, const Placement& placement, std::set<std::string>& types) {
@@ -48,8 +56,7 @@ Json gpusOf(const ObjectView& view, const DeploymentState& deployment) {
       count += devicesWanted(deployment.spec);
     }
   }
-  if (types.empty())
-    types.insert(deployment.spec.gpu.types.begin(), deployment.spec.gpu.types.end());
+  if (types.empty()) types = typesWanted(deployment.spec);
   return {{"count", count}, {"types", types}};
 }
 

@@ -3,6 +3,7 @@
 #include "coordinator/core/limits.h"
 #include "coordinator/plan_object.h"
 #include "tests/coordinator/core/core_cluster.h"
+#include "tests/sharding/model_builder.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -133,6 +134,31 @@ TEST_F(Plans, showARankOnCpusNoGpu) {
   KeptPlan plan = planOf(*planned, {chat});
   Json row = planObject(plan, *planned, cluster.now, ShowCommands::YES)["deployments"][0];
   EXPECT_EQ(row["commands"][0]["env"]["CUDA_VISIBLE_DEVICES"], "");
+}
+
+TEST_F(Plans, sayThatTheCutIsGivenAndThatAnotherRestartsRanks) {
+  addNodes(2);
+  cluster.applyRaw(SchemaLevelRaised{SCHEMA_LEVEL_STAGES, {{"co1"}}});
+  ModelManifest manifest = sharding::test::manifestOf(sharding::test::tinyConfig());
+  manifest.source = "file:/models/chat";
+  manifest.files.clear();
+  for (const auto& tensor : manifest.tensors) manifest.files.push_back({tensor.file, 1_GiB, "0"});
+  ASSERT_EQ(cluster.applyRaw(ModelRecorded{manifest}).rejected, std::nullopt);
+  bringUp(spec("chat").cut(1, 2).native());
+  DeploymentSpec uneven = spec("chat").cut(1, 2).native().get();
+  uneven.stages = {{{}, {}, LayerRange{0, 0}}, {}};
+  auto planned = run({uneven});
+  ASSERT_TRUE(planned.ok()) << planned.refusal().text;
+  Json row = planObject(planOf(*planned, {uneven}), *planned, cluster.now,
+                        ShowCommands::NO)["deployments"][0];
+  EXPECT_EQ(row["plan"]["stage_first_layer"], Json::array({0, 1}));
+  ASSERT_EQ(row["changes"].size(), 1u) << row.dump();
+  EXPECT_EQ(row["changes"][0]["path"], "stages");
+  EXPECT_EQ(row["changes"][0]["after"], "[{layers: 0-0}, {layers: auto}]");
+  EXPECT_EQ(row["changes"][0]["restarts_ranks"], true);
+  EXPECT_THAT(row["reasons"].dump(),
+              HasSubstr("stages hold layers 0-0 and 1-3: the deployment gives the cut"));
+  EXPECT_THAT(std::string(row["disruption"]), HasSubstr("recreates 1 replica"));
 }
 
 TEST_F(Plans, holdWhileWhatTheyRestOnIsUnchanged) {

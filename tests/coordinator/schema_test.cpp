@@ -14,7 +14,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-constexpr uint32_t OURS = 2;  // level of this binary; the tests below would say so if it rose
+constexpr uint32_t OURS = 3;  // level of this binary; the tests below would say so if it rose
 const HistoryId HISTORY{1, {11, 12}};
 
 CoordinatorView reporting(const char* id, uint32_t level) {
@@ -54,11 +54,13 @@ TEST(SchemaAgreement, raisesToWhatAllConfiguredCoordinatorsUnderstand) {
     return std::vector{reporting("co1", a), reporting("co2", b), reporting("co3", c)};
   };
   const AgreementCase CASES[] = {
-      {"all understand it", 1, all(2, 2, 2), 2},
-      {"some understand more than we do", 1, all(2, 3, 3), 2},
+      {"all understand it", 2, all(3, 3, 3), 3},
+      {"all understand more than the next", 1, all(3, 3, 3), 3},
+      {"some understand more than we do", 2, all(3, 4, 4), 3},
+      {"some understand less than we do", 1, all(2, 3, 3), 2},
       {"nobody understands more than the state has", 1, all(1, 1, 1), std::nullopt},
-      {"others understand more, we do not", 2, all(3, 3, 3), std::nullopt},
-      {"one cannot be asked", 1, all(2, 0, 2), std::nullopt},
+      {"others understand more, we do not", 3, all(4, 4, 4), std::nullopt},
+      {"one cannot be asked", 2, all(3, 0, 3), std::nullopt},
       {"nobody is configured", 1, {}, std::nullopt},
   };
   ASSERT_EQ(schemaLevelUnderstood(), OURS);
@@ -113,8 +115,8 @@ TEST(SchemaLevel, aStateAboveOurLevelIsNotRead) {
   // What stands in such records is not ours to judge; the level is looked at before them.
   records.insert(records.begin(), {"deployment/of another form", "12345678"});
   EXPECT_THAT(stopsWith([&] { (void)loadState(records); }),
-              AllOf(HasSubstr("E0712 the stored state is of schema level 3"),
-                    HasSubstr("understands levels up to 2")));
+              AllOf(HasSubstr("E0712 the stored state is of schema level 4"),
+                    HasSubstr("understands levels up to 3")));
 }
 
 TEST(SchemaLevel, aFollowerStopsAtTheRaiseAndStoresNothingOfIt) {

@@ -59,6 +59,30 @@ def test_fourRanksSayWhatOneSays():
         checkEqual(streamed, said["content"], "a chat as it comes, and as a whole")
 
 
+def layersOf(rank):
+    return {int(one["tensor"].split(".")[2]) for one in rank["slices"] if one["tensor"].startswith("model.layers.")}
+
+
+def test_anUnevenCutSaysWhatTheEvenOneSays():
+    with LocalCluster() as cluster:
+        model = makeSpeakingModel(cluster.models)
+        cluster.waitFor("stages are understood", lambda: cluster.status()["schema_level"] >= 3)
+        cluster.apply(deployment("cut", model, tp=2, pp=2), "--wait")
+        even = answers(Endpoint(cluster, "cut"))
+        checkEqual([layersOf(rank) for rank in cluster.ranks("cut")], [{0, 1}] * 2 + [{2, 3}] * 2, "layers, cut evenly")
+
+        uneven = deployment("cut", model, tp=2, pp=2, stages="[{layers: 0-0}, {layers: 1-3}]")
+        planned = cluster.run("plan", "-", stdin=uneven).out
+        for wanted in ("+ stages", "restarts ranks", "stages hold layers 0-0 and 1-3: the deployment gives the cut"):
+            check(wanted in planned, f"{wanted} is not in the plan:\n{planned}")
+        cluster.apply(uneven, "--wait")
+        checkEqual([layersOf(rank) for rank in cluster.ranks("cut")], [{0}] * 2 + [{1, 2, 3}] * 2, "layers, as given")
+        checkEqual(answers(Endpoint(cluster, "cut")), even, "greedy tokens of the uneven cut, and of the even one")
+
+        wrong = cluster.cli("apply", "-", stdin=uneven.replace("1-3", "1-4"))
+        check("stages ends with layer 4, the model has 0-3" in wrong.err, wrong)
+
+
 def test_onlyGatewaysAreAnsweredAndCurlIsAClientAsAnyOther():
     with LocalCluster() as cluster:
         cluster.apply(deployment("sample", makeSpeakingModel(cluster.models)), "--wait")

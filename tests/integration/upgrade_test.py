@@ -14,6 +14,7 @@ from waiting import waitFor
 
 NEXT = os.path.join(TEST_BIN, "muster-coordinator-next")
 COORDINATORS = ("co1", "co2", "co3")
+LEVEL = 3  # of this build; the next one has one more
 
 
 def levels(cluster):
@@ -28,13 +29,14 @@ def awaitWrites(client, count=20):
 
 
 def checkTooOld(text):
-    check("E0712" in text and "schema level 3" in text and "levels up to 2" in text, f"no clear word: {text}")
+    check("E0712" in text and f"schema level {LEVEL + 1}" in text and f"levels up to {LEVEL}" in text,
+          f"no clear word: {text}")
 
 
 def test_buildsOfTwoLevelsWorkTogetherAndTheLevelRisesOnceAllUnderstandIt():
     with LocalCluster(flags=("--restart", "zookeeper")) as cluster, ByHand(
             cluster, "--schema.raise_after", "1s") as coordinators:
-        cluster.waitFor("the level of this build is there", lambda: levels(cluster) == (2, [2, 2, 2]))
+        cluster.waitFor("the level of this build is there", lambda: levels(cluster) == (LEVEL, [LEVEL] * 3))
         model = makeSmallModel(cluster.models)
         cluster.apply(deployment("sample", model), "--wait")
         pids = rankPids(cluster.ranks("sample"))
@@ -49,21 +51,21 @@ def test_buildsOfTwoLevelsWorkTogetherAndTheLevelRisesOnceAllUnderstandIt():
         handTo(cluster, first)
         awaitWrites(client)
         level, understood = levels(cluster)
-        checkEqual((level, sorted(understood)), (2, [2, 2, 3]), "levels while two do not understand the next")
+        checkEqual((level, sorted(understood)), (LEVEL, [LEVEL, LEVEL, LEVEL + 1]), "levels while two do not understand the next")
 
         # A downgrade works until all do.
         coordinators.replace(first)
         awaitWrites(client)
-        checkEqual(levels(cluster), (2, [2, 2, 2]), "levels after the downgrade")
+        checkEqual(levels(cluster), (LEVEL, [LEVEL] * 3), "levels after the downgrade")
 
         for id in (first, second, leader):
             coordinators.replace(id, program=NEXT)
-        cluster.waitFor("the level has risen", lambda: levels(cluster) == (3, [3, 3, 3]))
+        cluster.waitFor("the level has risen", lambda: levels(cluster) == (LEVEL + 1, [LEVEL + 1] * 3))
         awaitWrites(client)
         events = [one["message"] for one in cluster.get("events") if one["type"] == "SchemaLevelRaised"]
-        # The rise to 2 may be too long ago for the newest events.
-        raises = [one for one in events if "from 2 to 3, understood by co1, co2, co3" in one]
-        checkEqual(len(raises), 1, f"raises of the level to 3 among {events}")
+        # The rise to this build's level may be too long ago for the newest events.
+        raises = [one for one in events if f"from {LEVEL} to {LEVEL + 1}, understood by co1, co2, co3" in one]
+        checkEqual(len(raises), 1, f"raises of the level to {LEVEL + 1} among {events}")
 
         # From now on the old build is refused, with its own store and with an empty one.
         coordinators.stop(first)

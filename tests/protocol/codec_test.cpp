@@ -154,6 +154,14 @@ TEST(Codec, whatIsNewInLevelTwoComesBackAsItWas) {
   }
 }
 
+TEST(Codec, theCutOfAPipelineComesBackAsItWas) {
+  DeploymentSpec spec = sampleSpec();
+  spec.stages = {
+      {{{"H100", "H200"}, 80_GiB, ""}, 2, LayerRange{0, 0}}, {}, {{}, {}, LayerRange{17, 31}}};
+  Command command = commandOf(DeploymentApplied{spec, {7}, {}});
+  EXPECT_EQ(decodeCommand(encodeCommand(command)), command);
+}
+
 // What the exception says that decoding throws; empty when it throws none.
 std::string failureOf(const ByteString& bytes) {
   KJ_IF_MAYBE (exception, kj::runCatchingExceptions([&] { (void)decodeCommand(bytes); })) {

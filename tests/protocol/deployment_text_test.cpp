@@ -66,8 +66,29 @@ class SpecMaker {
     if (coin()) spec.gpu.link = "nvlink";
     if (coin()) spec.parallel.tensor = 1 + static_cast<uint32_t>(random_.below(8));
     if (coin()) spec.parallel.pipeline = 1 + static_cast<uint32_t>(random_.below(8));
-    bool known = spec.parallel.tensor && spec.parallel.pipeline;
-    if (known && coin()) spec.gpus = *spec.parallel.tensor * *spec.parallel.pipeline;
+    if (spec.engine.kind == EngineKind::NATIVE && coin()) makeStages(spec);
+    auto sizes = parallelOf(spec);
+    if (sizes.tensor && sizes.pipeline && coin()) spec.gpus = *sizes.tensor * *sizes.pipeline;
+  }
+
+  // As many as pp is, with tp where it is given.
+  void makeStages(DeploymentSpec& spec) {
+    uint32_t next = 0;  // layers below are of the stages before, at least
+    uint64_t count = spec.parallel.pipeline.value_or(1 + static_cast<uint32_t>(random_.below(5)));
+    for (; count > 0; --count) {
+      StageRequest stage;
+      if (coin()) stage.tensor = spec.parallel.tensor;
+      if (coin()) stage.gpu.types = texts();
+      if (coin()) stage.gpu.memoryMin = {1 + random_.next() % (1ull << 40)};
+      if (coin()) {
+        uint32_t last = next + static_cast<uint32_t>(random_.below(9));
+        stage.layers = LayerRange{next, last};
+        next = last;
+      }
+      ++next;
+      spec.stages.push_back(stage);
+    }
+    if (coin()) spec.parallel.tensor.reset();
   }
 
   void makePlacement(PlacementRules& rules) {
@@ -192,6 +213,40 @@ timeouts:
             R"("model":"file:/models/chat","engine":{"kind":"process","args":{"max-num-seqs":128,)"
             R"("name":"yes"},"command":["serve","--fast"]},"parallel":{"tp":2},"replicas":1,)"
             R"("timeouts":{"ready":"30m","stall":"2m","drain":"2m"}})");
+}
+
+DeploymentSpec uneven() {
+  DeploymentSpec spec;
+  spec.name = {"chat"};
+  spec.model.source = "file:/models/chat";
+  spec.stages = {{{{"H100"}, 80_GiB, ""}, 2, LayerRange{0, 9}}, {{}, {}, LayerRange{10, 31}}, {}};
+  return spec;
+}
+
+TEST(DeploymentText, writesStagesOnOneLine) {
+  EXPECT_NE(toYaml(uneven()).find("stages: [{gpu: {type: [H100], min_memory: 80GiB}, tp: 2, "
+                                  "layers: 0-9}, {layers: 10-31}, {layers: auto}]\n"),
+            std::string::npos)
+      << toYaml(uneven());
+  EXPECT_NE(toJson(uneven()).find(
+                R"("stages":[{"gpu":{"type":["H100"],"min_memory":"80GiB"},"tp":2,"layers":"0-9"},)"
+                R"({"layers":"10-31"},{"layers":"auto"}])"),
+            std::string::npos)
+      << toJson(uneven());
+}
+
+TEST(DeploymentDiff, anotherCutOfThePipelineRestartsRanks) {
+  DeploymentSpec before = uneven();
+  before.stages.resize(2);
+  DeploymentSpec after = before;
+  after.stages[0] = {{}, {}, LayerRange{0, 15}};
+  after.stages[1] = {{}, {}, LayerRange{16, 31}};
+  auto diff = diffDeployments(before, after);
+  ASSERT_EQ(diff.changes.size(), 1u);
+  EXPECT_EQ(diff.changes[0].path, "stages");
+  EXPECT_EQ(diff.changes[0].after, "[{layers: 0-15}, {layers: 16-31}]");
+  EXPECT_TRUE(restartsRanks(diff));
+  EXPECT_FALSE(haveSameRanks(before, after));
 }
 
 TEST(DeploymentDiff, namesEachChangedField) {

@@ -34,6 +34,7 @@ class World {
     spec.name = DeploymentName{"d" + std::to_string(pick(1, 12))};
     if (one(2)) spec.parallel.tensor = 1u << pick(0, 2);
     if (one(2)) spec.parallel.pipeline = static_cast<uint32_t>(pick(1, 3));
+    if (spec.engine.kind == EngineKind::NATIVE && one(4)) addStages(spec);
     auto& rules = spec.placement;
     rules.tpWithinNode = one(4);
     if (one(6)) rules.pool = "p1";
@@ -101,6 +102,15 @@ class World {
       }
     }
     return false;
+  }
+
+  // Two stages of the model's four layers, sometimes each on devices of another kind.
+  void addStages(DeploymentSpec& spec) {
+    spec.parallel.pipeline.reset();
+    auto last = static_cast<uint32_t>(pick(0, 2));
+    spec.stages = {{{}, {}, LayerRange{0, last}}, {{}, {}, LayerRange{last + 1, 3}}};
+    if (one(2)) spec.stages[pick(0, 1)].gpu.types = {"H100"};
+    if (one(4)) spec.stages[pick(0, 1)].gpu.memoryMin = 300_MiB;
   }
 
   test::NodeBuilder randomNode(const std::string& name) {

@@ -98,6 +98,15 @@ TEST_F(Replacement, hardConstraintsHold) {
   EXPECT_EQ(places({{3}}, {}, view({w1_, w2_, spare})), "nowhere");
 }
 
+TEST_F(Replacement, aStageKeepsItsKindOfGpu) {
+  spec_.stages = {{}, {{{"H100"}, {}, ""}, {}, {}}};
+  auto cpus = node("w3").devices(2, 4_GiB).get();
+  auto h100s = node("w4").devices(2, 4_GiB, "H100").get();
+  EXPECT_EQ(places({{3}}, {}, view({w1_, w2_, cpus})), "nowhere");
+  EXPECT_EQ(places({{3}}, {}, view({w1_, w2_, cpus, h100s})), "w1:0 w1:1 w2:0 w4:0");
+  EXPECT_EQ(places({{1}}, {}, view({w1_, w2_, cpus, h100s})), "w1:0 w3:0 w2:0 w2:1");
+}
+
 TEST_F(Replacement, twoLostRanksNeverShareADevice) {
   EXPECT_EQ(places({{2}, {3}}, {}, view({w1_, w2_, node("w3").devices(1, 4_GiB).get()})),
             "nowhere");

@@ -110,6 +110,18 @@ TEST_F(Decide, takesNewFieldsOnceAllCoordinatorsKeepThem) {
   for (const auto& body : bodies) EXPECT_TRUE(ask(body).ok());
 }
 
+TEST_F(Decide, takesTheCutOfAPipelineOnceAllCoordinatorsKeepIt) {
+  DeploymentApplied cut = applyOf(spec("cut").cut(1, 2));
+  cut.spec.stages = {{{}, {}, LayerRange{0, 0}}, {}};
+  cluster.applyRaw(SchemaLevelRaised{2, {{"co1"}}});
+  auto early = ask(cut);
+  ASSERT_FALSE(early.ok());
+  EXPECT_EQ(early.refusal().code, RefusalCode::NOT_SUPPORTED_YET);
+  EXPECT_THAT(early.refusal().text, HasSubstr("stages needs schema level 3, the cluster has 2"));
+  cluster.applyRaw(SchemaLevelRaised{SCHEMA_LEVEL_STAGES, {{"co1"}}});
+  EXPECT_TRUE(ask(cut).ok());
+}
+
 TEST_F(Decide, keepsTheNamesOfATenantFromTheOthers) {
   cluster.applyRaw(SchemaLevelRaised{2, {{"co1"}}});
   DeploymentApplied ours = applyOf(spec("first"));

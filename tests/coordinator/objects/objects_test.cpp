@@ -1,4 +1,5 @@
 // The JSON of each kind of object, on states made by the core itself.
+#include "coordinator/core/limits.h"
 #include "coordinator/core/time_math.h"
 #include "coordinator/objects/cluster.h"
 #include "coordinator/objects/deployment.h"
@@ -127,6 +128,22 @@ TEST_F(Objects, whatWaitsSaysWhyAndWhatHelps) {
     EXPECT_FALSE(std::string(status[field]).empty()) << field;
   }
   EXPECT_FALSE(status["fix"].empty());
+}
+
+TEST_F(Objects, whatWaitsCountsTheDevicesThatItsStagesWant) {
+  cluster.addNode(node("w1").gpus(1, 4_GiB).devices("A100", 1, 4_GiB));
+  cluster.applyRaw(SchemaLevelRaised{SCHEMA_LEVEL_STAGES, {{"co1"}}});
+  submit(applyOf(spec("big").cut(1, 2)));
+  cluster.bringUp();
+  DeploymentApplied late = applyOf(spec("late"));
+  late.spec.gpus.reset();
+  late.spec.parallel = {};
+  late.spec.stages = {{{{"H100"}, {}, ""}, 1, {}}, {{{"A100"}, {}, ""}, {}, {}}};
+  submit(late);
+  cluster.settle();
+  EXPECT_EQ(deploymentOf("late")["status"]["reason"], "WaitingForCapacity");
+  EXPECT_EQ(deploymentOf("late")["status"]["gpus"]["count"], 2);
+  EXPECT_EQ(deploymentOf("late")["status"]["gpus"]["types"], Json::array({"A100", "H100"}));
 }
 
 TEST_F(Objects, aFailedAttemptShowsItsErrorAndWhenItIsTriedAgain) {
