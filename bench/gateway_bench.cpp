@@ -1,5 +1,6 @@
-// The gateway between a load and a backend that costs next to nothing, with nginx in its place as
-// the yardstick, all on one machine. 64 connections; requests of 200 bytes, answers of 50.
+// The gateway between a load and a backend that costs next to nothing, with nginx, where it is
+// installed, in its place as the yardstick, all on one machine. 64 connections; requests of 200
+// bytes, answers of 50.
 //
 // A stream takes two descriptors of the gateway, so where a process may not have that many, a
 // second gateway takes half of the streams.
@@ -14,11 +15,13 @@
 #include <kj/debug.h>
 
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <future>
 #include <memory>
 #include <string>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <vector>
 
@@ -42,14 +45,35 @@ std::unique_ptr<ListeningProgram> startGateway(const BenchFolder& folder, uint16
   return std::make_unique<ListeningProgram>(pid, port);
 }
 
-// As its manual asks for a proxy that keeps connections and passes streams on.
-std::unique_ptr<ListeningProgram> startNginx(const BenchFolder& folder, uint16_t backend) {
+// Its master and its workers; killed, the master would leave them behind.
+class NginxProgram {
+ public:
+  NginxProgram(pid_t pid, uint16_t port) : pid_(pid), program_(pid, port) {}
+  ~NginxProgram() {
+    siginfo_t ended{};
+    kill(pid_, SIGTERM);
+    waitid(P_PID, static_cast<id_t>(pid_), &ended, WEXITED | WNOWAIT);
+  }
+  NginxProgram(const NginxProgram&) = delete;
+  NginxProgram& operator=(const NginxProgram&) = delete;
+
+  uint16_t port() const { return program_.port(); }
+
+ private:
+  pid_t pid_;
+  ListeningProgram program_;
+};
+
+// As its manual asks for a proxy that keeps connections and passes streams on, with as many workers
+// as the gateway has threads. Nothing where it is not installed.
+std::unique_ptr<NginxProgram> startNginx(const BenchFolder& folder, uint16_t backend,
+                                         size_t workers) {
   if (access(NGINX, X_OK) != 0) return nullptr;
   uint16_t port = support::freePort();
   std::string config = folder.write(
       "nginx.conf",
-      "daemon off;\nmaster_process off;\npid " + folder.path() + "/nginx.pid;\nerror_log " +
-          folder.path() +
+      "daemon off;\nworker_processes " + std::to_string(workers) + ";\npid " + folder.path() +
+          "/nginx.pid;\nerror_log " + folder.path() +
           "/nginx.log;\nevents { worker_connections 4096; }\nhttp {\n access_log off;\n"
           " client_body_temp_path " +
           folder.path() + "/body;\n proxy_temp_path " + folder.path() +
@@ -67,7 +91,7 @@ std::unique_ptr<ListeningProgram> startNginx(const BenchFolder& folder, uint16_t
     execl(NGINX, NGINX, "-c", config.c_str(), nullptr);
     _exit(127);
   }
-  return std::make_unique<ListeningProgram>(pid, port);
+  return std::make_unique<NginxProgram>(pid, port);
 }
 
 double p99(const HttpLoadResult& result) { return percentile(result.latencies, 0.99); }
@@ -103,7 +127,7 @@ int run(const Options& options) {
   TrivialBackend backend;
   BenchFolder folder;
   auto gateway = startGateway(folder, backend.port(), options.count("threads"));
-  auto nginx = startNginx(folder, backend.port());
+  auto nginx = startNginx(folder, backend.port(), options.count("threads"));
 
   Report report("gateway");
   auto full = runHttpLoad({.port = gateway->port(), .time = time});
