@@ -67,17 +67,23 @@ def test_anUnevenCutSaysWhatTheEvenOneSays():
     with LocalCluster() as cluster:
         model = makeSpeakingModel(cluster.models)
         cluster.waitFor("stages are understood", lambda: cluster.status()["schema_level"] >= 3)
-        cluster.apply(deployment("cut", model, tp=2, pp=2), "--wait")
-        even = answers(Endpoint(cluster, "cut"))
-        checkEqual([layersOf(rank) for rank in cluster.ranks("cut")], [{0, 1}] * 2 + [{2, 3}] * 2, "layers, cut evenly")
+        cluster.apply(deployment("sample", model, tp=2, pp=2), "--wait")
+        even = answers(Endpoint(cluster, "sample"))
+        checkEqual([layersOf(rank) for rank in cluster.ranks("sample")], [{0, 1}] * 2 + [{2, 3}] * 2, "layers, cut evenly")
 
-        uneven = deployment("cut", model, tp=2, pp=2, stages="[{layers: 0-0}, {layers: 1-3}]")
+        uneven = deployment("sample", model, tp=2, pp=2, stages="[{layers: 0-0}, {layers: 1-3}]")
         planned = cluster.run("plan", "-", stdin=uneven).out
         for wanted in ("+ stages", "restarts ranks", "stages hold layers 0-0 and 1-3: the deployment gives the cut"):
             check(wanted in planned, f"{wanted} is not in the plan:\n{planned}")
         cluster.apply(uneven, "--wait")
-        checkEqual([layersOf(rank) for rank in cluster.ranks("cut")], [{0}] * 2 + [{1, 2, 3}] * 2, "layers, as given")
-        checkEqual(answers(Endpoint(cluster, "cut")), even, "greedy tokens of the uneven cut, and of the even one")
+        checkEqual([layersOf(rank) for rank in cluster.ranks("sample")], [{0}] * 2 + [{1, 2, 3}] * 2, "layers, as given")
+        checkEqual(answers(Endpoint(cluster, "sample")), even, "greedy tokens of the uneven cut, and of the even one")
+
+        ranks = cluster.ranks("sample")
+        os.kill(ranks[3]["pid"], signal.SIGKILL)
+        after = awaitNext(cluster, ranks)
+        checkEqual([layersOf(rank) for rank in after], [{0}] * 2 + [{1, 2, 3}] * 2, "layers after the death of a rank")
+        checkEqual(answers(Endpoint(cluster, "sample")), even, "greedy tokens after the death of a rank")
 
         wrong = cluster.cli("apply", "-", stdin=uneven.replace("1-3", "1-4"))
         check("stages ends with layer 4, the model has 0-3" in wrong.err, wrong)
