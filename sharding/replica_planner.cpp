@@ -100,6 +100,7 @@ std::optional<FoundPlace> ReplicaPlanner::find(const ClusterView& cluster,
                                                const std::vector<Cut>& cuts,
                                                Occupancy occupancy) const {
   std::vector<GangWish> wishes;
+  wishes.reserve(cuts.size());
   for (const auto& cut : cuts) wishes.push_back(wishFor(cut));
   Scan scan(cluster, wishes);
   return findPlace(scan, wishes, largestDevice(cluster), occupancy);
