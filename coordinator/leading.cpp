@@ -1,5 +1,6 @@
 #include "coordinator/leading.h"
 
+#include "base/planted_bug.h"
 #include "coordinator/schema_raiser.h"
 
 #include <kj/debug.h>
@@ -121,6 +122,7 @@ const Observed* Leading::observed() const {
 Duration Leading::extendLease(const NodeName& node) {
   if (!serving_) return {};
   Instant proven = parts_.clusterClock.at(leadership_->lastCommittedCheckSent());
+  if (MUSTER_PLANTED_BUG(RENEWED_UNCHECKED)) proven = parts_.clusterClock.now();
   Duration remaining = service_->keeper.extendLease(node, proven);
   const State& state = driver_.state();
   bool isReady =

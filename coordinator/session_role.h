@@ -67,7 +67,8 @@ class SessionRole {
   Co<void> follow();
   void makeMender();
   Co<bool> readOrJudge();
-  Co<void> readBeforeLeading(int32_t epochVersion);
+  Co<void> readBeforeLeading(failover::EpochView elected);
+  void requireLaterThanTaken(const failover::EpochView& elected);
   Co<void> takeFrom(CoordinatorId source);
   Co<void> keepLog(int32_t epochVersion);
   [[noreturn]] void stopFor(const failover::LossJudgement& judgement);

@@ -433,15 +433,16 @@ Co<Contender::Impl::Next> Contender::Impl::takeOver(EpochView seen, std::string 
   takeoverEpoch = ours.epoch;
   ByteString record = encodeEpoch(ours, identity.cluster);
   std::string oldPath = onGuess ? pathOf(oldCandidate) : "";
-  std::vector<Op> ops = takeoverOps(paths, seen, record, pathOf(ownName), oldPath);
+  size_t steps = versionSteps(seen.epoch, ours.epoch);
+  std::vector<Op> ops = takeoverOps(paths, seen, record, steps, pathOf(ownName), oldPath);
   auto takingOver = session.multi(std::move(ops));
   mayBeElected();
   MultiResult result = co_await kj::mv(takingOver);
-  bool wasGone = onGuess && result.code == ZkCode::NO_NODE && result.results.size() > 1 &&
-                 result.results[1].code == ZkCode::NO_NODE;
+  bool wasGone = onGuess && result.code == ZkCode::NO_NODE && result.results.size() > steps &&
+                 result.results[steps].code == ZkCode::NO_NODE;
   if (wasGone) ghosts.push_back(oldCandidate);
   if (result.code != ZkCode::OK) co_return Next::AGAIN;  // lost, or another won: `epoch` says which
-  ours.version = result.results.at(0).version;
+  ours.version = result.results.at(steps - 1).version;
   accept(ours);
   elected(ours, takeoverWhy);
   co_return Next::WAIT;

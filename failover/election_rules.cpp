@@ -95,11 +95,19 @@ EpochView nextEpoch(const EpochView& before, const CandidateInfo& leader, int64_
   return next;
 }
 
+size_t versionSteps(Epoch before, Epoch ours) {
+  return std::clamp<size_t>(ours.value - before.value, 1, VERSION_STEPS_MAX);
+}
+
 std::vector<Op> takeoverOps(const Paths& paths, const EpochView& before, const ByteString& ours,
-                            const std::string& ownCandidate, const std::string& oldCandidate) {
+                            size_t steps, const std::string& ownCandidate,
+                            const std::string& oldCandidate) {
   std::vector<Op> ops;
   bool unchecked = MUSTER_PLANTED_BUG(UNCHECKED_TAKEOVER);
-  ops.push_back(setOp(paths.epoch(), ours, unchecked ? ANY_VERSION : before.version));
+  for (size_t i = 0; i < steps; i++) {
+    int32_t version = before.version + static_cast<int32_t>(i);
+    ops.push_back(setOp(paths.epoch(), ours, unchecked ? ANY_VERSION : version));
+  }
   if (!oldCandidate.empty()) ops.push_back(removeOp(oldCandidate));
   ops.push_back(checkOp(ownCandidate));
   return ops;

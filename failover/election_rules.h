@@ -59,10 +59,19 @@ std::string handOverReason(const CoordinatorId& by);
 // The record of the epoch after `before`, led by `leader` on `session`.
 EpochView nextEpoch(const EpochView& before, const CandidateInfo& leader, int64_t session);
 
+// By how much a takeover raises the version of the epoch's znode: as much as the epoch, at most
+// VERSION_STEPS_MAX. More than one when ZooKeeper lost takeovers that somebody remembers: what they
+// left out is not given again, neither as an epoch nor as a version, or a leader whose own takeover
+// was lost would find the version that it checks.
+constexpr size_t VERSION_STEPS_MAX = 1000;
+size_t versionSteps(Epoch before, Epoch ours);
+
 // One takeover: multi{set(epoch, v -> ours), delete(old leader's candidate, if there), check(own
-// candidate)}. One winner, nothing in between, and every older leader is fenced at every znode.
+// candidate)}. One winner, nothing in between, and every older leader is fenced at every znode. The
+// epoch is set `steps` times, see versionSteps(); the last of these has the version to check.
 // `oldCandidate` is empty when its session's end took it away.
 std::vector<Op> takeoverOps(const Paths& paths, const EpochView& before, const ByteString& ours,
-                            const std::string& ownCandidate, const std::string& oldCandidate);
+                            size_t steps, const std::string& ownCandidate,
+                            const std::string& oldCandidate);
 
 }  // namespace muster::failover

@@ -333,8 +333,10 @@ Co<void> LogLeadership::watchSession() {
 
 // Another's epoch: this leadership is over, whether or not one of our multis has met it yet.
 void LogLeadership::onView(const EpochView& view) {
-  bool newer = view.history != view_.history || view.epoch > view_.epoch;
-  if (over_ || !newer) return;
+  // The same epoch led by another: ours was lost with what ZooKeeper lost, and given again.
+  bool givenAgain = view.epoch == view_.epoch && view.leaderGuid != view_.leaderGuid;
+  bool isAnothers = view.history != view_.history || view.epoch > view_.epoch || givenAgain;
+  if (over_ || !isAnothers) return;
   if (MUSTER_PLANTED_BUG(EPOCH_READ_AGAIN)) {
     view_.version = view.version;
     return;

@@ -100,16 +100,30 @@ TEST(ElectionRules, aTakeoverSetsTheEpochAtItsVersionAndChecksItsOwnCandidate) {
   Paths paths(ClusterName{"x"});
   EpochView before;
   before.version = 9;
-  auto ops = takeoverOps(paths, before, "record", "/own", "");
+  auto ops = takeoverOps(paths, before, "record", 1, "/own", "");
   ASSERT_EQ(ops.size(), 2u);
   EXPECT_EQ(ops[0].kind, OpKind::SET);
   EXPECT_EQ(ops[0].version, 9);
   EXPECT_EQ(ops[1].kind, OpKind::CHECK);
   EXPECT_EQ(ops[1].path, "/own");
-  ops = takeoverOps(paths, before, "record", "/own", "/old");
+  ops = takeoverOps(paths, before, "record", 1, "/own", "/old");
   ASSERT_EQ(ops.size(), 3u);
   EXPECT_EQ(ops[1].kind, OpKind::REMOVE);
   EXPECT_EQ(ops[1].path, "/old");
+}
+
+TEST(ElectionRules, theVersionRisesWithTheEpochAlsoWhereThatLeavesSomeOut) {
+  EXPECT_EQ(versionSteps(Epoch{4}, Epoch{5}), 1u);
+  EXPECT_EQ(versionSteps(Epoch{4}, Epoch{7}), 3u);
+  EXPECT_EQ(versionSteps(Epoch{4}, Epoch{1u << 30}), VERSION_STEPS_MAX);
+  EpochView before;
+  before.version = 9;
+  auto ops = takeoverOps(Paths(ClusterName{"x"}), before, "record", 3, "/own", "");
+  ASSERT_EQ(ops.size(), 4u);
+  for (int32_t i = 0; i < 3; i++) {
+    EXPECT_EQ(ops[static_cast<size_t>(i)].kind, OpKind::SET);
+    EXPECT_EQ(ops[static_cast<size_t>(i)].version, 9 + i);
+  }
 }
 
 MultiResult answer(std::vector<ZkCode> codes) {

@@ -21,7 +21,9 @@ std::string number(uint64_t value) { return std::to_string(value); }
 // A leader whose newest batch is gone sees first that its next one has no predecessor.
 bool tellsOfLoss(coordinator::AlarmKind kind) {
   return kind == coordinator::AlarmKind::LOG_LOST ||
-         kind == coordinator::AlarmKind::LOG_CONTRADICTS;
+         kind == coordinator::AlarmKind::LOG_CONTRADICTS ||
+         kind == coordinator::AlarmKind::ZOOKEEPER_OLD ||
+         kind == coordinator::AlarmKind::ZOOKEEPER_EMPTY;
 }
 
 }  // namespace
@@ -32,7 +34,8 @@ Checkers::Checkers(Cluster& cluster)
     deeds_.committed(before, command);
   });
   cluster.zookeeper().onCommitted([this](const Transaction& t) { log_.committed(t); });
-  cluster.zookeeper().onLost([this](const auto& nodes) { log_.lost(nodes); });
+  cluster.zookeeper().onReplaced(
+      [this](const SimTree& before, const SimTree& after) { log_.replaced(before, after); });
   cluster.world().onStep([this](Host* host) { afterStep(host); });
 }
 

@@ -17,7 +17,8 @@ std::string_view toText(Fault fault) {
       "session_move",      "server_down",       "server_isolated",    "server_lag",
       "wall_clock_jump",   "clock_rate",        "leader_cut_off",     "one_way_cut",
       "lost_watch",        "ghost_ephemeral",   "lone_write_hangs",   "late_news",
-      "store_outage",      "disk_full",         "slow_disk",          "transactions_lost"};
+      "store_outage",      "disk_full",         "slow_disk",          "transactions_lost",
+      "old_copy"};
   return TEXTS[static_cast<size_t>(fault)];
 }
 
@@ -136,6 +137,8 @@ void Injector::inject(Fault fault) {
       return slowDisk();
     case Fault::TRANSACTIONS_LOST:
       return loseTransactions();
+    case Fault::OLD_COPY:
+      return startFromOldCopy();
   }
 }
 
@@ -311,26 +314,38 @@ void Injector::slowNetwork() {
 }
 
 // The leader from every server of the coordination service, and perhaps from the other
-// coordinators; a worker may still reach the leader and nobody else.
+// coordinators; a worker may still reach the leader and nobody else. Both: an island of two, whose
+// worker goes on obeying, and nobody tells the leader that there is a later one.
 void Injector::cutOffLeader() {
-  Host& host = leaderMostly().host;
-  std::vector<std::pair<uint64_t, uint64_t>> cuts;
-  for (size_t i = 0; i < SimZooKeeper::SERVERS; i++) {
-    cuts.emplace_back(host.number(), cluster_.zookeeper().numberOf(i));
-  }
-  bool alone = below(2) == 0;
+  Host& leader = leaderMostly().host;
   Host& worker = anyWorker().host;
+  bool alone = below(2) == 0;
   bool faithful = below(2) == 0;
-  for (auto& other : cluster_.coordinators()) {
-    if (&other->host == &host) continue;
-    if (alone) cuts.emplace_back(host.number(), other->host.number());
-    if (faithful) cuts.emplace_back(worker.number(), other->host.number());
-  }
-  hit(Fault::LEADER_CUT_OFF, host.name() + (faithful ? " with " + worker.name() : ""));
+  auto cuts = cutsAround(leader, worker, alone, faithful);
+  hit(Fault::LEADER_CUT_OFF, leader.name() + (faithful ? " with " + worker.name() : "") +
+                                 (alone ? " from everybody" : ""));
   for (auto [a, b] : cuts) cluster_.network().cut(a, b);
   end(draw(500_ms, 15_s), [this, cuts] {
     for (auto [a, b] : cuts) cluster_.network().heal(a, b);
   });
+}
+
+std::vector<std::pair<uint64_t, uint64_t>> Injector::cutsAround(Host& leader, Host& worker,
+                                                                bool alone, bool faithful) {
+  std::vector<std::pair<uint64_t, uint64_t>> cuts;
+  for (size_t i = 0; i < SimZooKeeper::SERVERS; i++) {
+    cuts.emplace_back(leader.number(), cluster_.zookeeper().numberOf(i));
+  }
+  for (auto& other : cluster_.coordinators()) {
+    if (&other->host == &leader) continue;
+    if (alone) cuts.emplace_back(leader.number(), other->host.number());
+    if (faithful) cuts.emplace_back(worker.number(), other->host.number());
+  }
+  for (auto& other : cluster_.workers()) {
+    bool isOutside = alone && faithful && &other->host != &worker;
+    if (isOutside) cuts.emplace_back(leader.number(), other->host.number());
+  }
+  return cuts;
 }
 
 void Injector::cutOneWay() {

@@ -46,8 +46,9 @@ enum class Fault : uint8_t {
   DISK_FULL,
   SLOW_DISK,
   TRANSACTIONS_LOST,  // the coordination service forgets the newest that it had acknowledged
+  OLD_COPY,           // it is started from an old copy of its data, or from nothing
 };
-inline constexpr size_t FAULT_KINDS = 32;
+inline constexpr size_t FAULT_KINDS = 33;
 std::string_view toText(Fault fault);
 
 class Injector {
@@ -97,14 +98,24 @@ class Injector {
   void hangWrites();
   void delayNews();
   void stopService();
+  void replaceDataOnce(kj::Function<void()> begin);
+  void restAndGoOn();
+  bool allRun();
   void loseTransactions();
   void loseWhenHeld(SteadyTime until);
   void powerOff();
   void awaitRepair(SteadyTime until);
+  void startFromOldCopy();
+  void startWhenOld(SteadyTime until);
+  void putNewestBack(const SimZooKeeper::Data& newest);
+  void checkNothingWritten();
+  void startServersLater();
   BatchNumber newestIn(const SimTree& tree) const;
   void jumpClock();
   void changeClockRates();
   void cutOffLeader();
+  std::vector<std::pair<uint64_t, uint64_t>> cutsAround(Host& leader, Host& worker, bool alone,
+                                                        bool faithful);
   void cutOneWay();
   void fillDisk();
   void slowDisk();
@@ -116,7 +127,8 @@ class Injector {
   bool stopped_ = false;
   bool serverTaken_ = false;
   bool waits_ = false;  // nothing new goes wrong meanwhile
-  bool lostOnce_ = false;
+  bool dataReplaced_ = false;
+  SimZooKeeper::Data copy_;  // what the service goes back to
   BatchNumber lostUpTo_;
   uint64_t nextEnd_ = 1;
   std::map<uint64_t, kj::Function<void()>> ends_;  // of faults under way

@@ -1,18 +1,10 @@
 // What goes wrong with the coordination service.
-#include "failover/paths.h"
 #include "tests/sim/faults.h"
 #include "tests/sim/process.h"
 
-#include <algorithm>
 #include <utility>
 
 namespace muster::sim {
-namespace {
-
-constexpr Duration REST_OF_LOSS = 5_s;  // until everybody is back and has caught up
-constexpr Duration LOSS_PATIENCE = 20_s;
-
-}  // namespace
 
 void Injector::disturbRequests(Fault fault) {
   hit(fault, "");
@@ -105,72 +97,6 @@ void Injector::stopService() {
     for (size_t i = 0; i < SimZooKeeper::SERVERS; i++) cluster_.zookeeper().setDown(i, false);
     serverTaken_ = false;
   });
-}
-
-// ---- what it had acknowledged is gone
-
-// Coordinators hold what the service forgets, unless they are gone as well: so all else that is
-// wrong ends first, and nothing more goes wrong until the log is whole again.
-void Injector::loseTransactions() {
-  if (std::exchange(lostOnce_, true)) return;
-  waits_ = true;
-  endAll();
-  World& world = cluster_.world();
-  world.after(REST_OF_LOSS + draw(0_ms, 1_s), [this] {
-    cluster_.zookeeper().remember();
-    Duration since = draw(20_ms, 3_s);
-    cluster_.world().after(since, [this] { loseWhenHeld(cluster_.world().now() + LOSS_PATIENCE); });
-  });
-}
-
-BatchNumber Injector::newestIn(const SimTree& tree) const {
-  auto names = tree.childrenOf(failover::Paths(Cluster::NAME).log());
-  return names.empty() ? BatchNumber{} : BatchNumber{std::stoull(names.back())};
-}
-
-// A batch that no coordinator has stored may be forgotten; here each one has been.
-void Injector::loseWhenHeld(SteadyTime until) {
-  if (stopped_) return;
-  SimZooKeeper& zookeeper = cluster_.zookeeper();
-  BatchNumber newest = newestIn(zookeeper.truth());
-  bool all = true, held = false;
-  for (auto& machine : cluster_.coordinators()) {
-    const auto& meta = machine->disk.content.meta;
-    all = all && machine->host.isUp() && !machine->host.isFrozen();
-    held = held || (meta && meta->applied.batch == newest);
-  }
-  std::string epoch = failover::Paths(Cluster::NAME).epoch();
-  const Znode* before = zookeeper.rememberedTree().find(epoch);
-  bool sameLeader = before != nullptr && before->version == zookeeper.truth().find(epoch)->version;
-  if (!sameLeader || cluster_.world().now() > until) {
-    waits_ = false;
-  } else if (all && held && newest > newestIn(zookeeper.rememberedTree())) {
-    powerOff();
-  } else {
-    cluster_.world().after(1_ms, [this, until] { loseWhenHeld(until); });
-  }
-}
-
-void Injector::powerOff() {
-  SimZooKeeper& zookeeper = cluster_.zookeeper();
-  uint64_t count = newestIn(zookeeper.truth()).value - newestIn(zookeeper.rememberedTree()).value;
-  hit(Fault::TRANSACTIONS_LOST, std::to_string(count) + " batches");
-  zookeeper.loseSinceRemembered();
-  end(draw(100_ms, 3_s), [&zookeeper] {
-    for (size_t i = 0; i < SimZooKeeper::SERVERS; i++) zookeeper.setDown(i, false);
-  });
-  lostUpTo_ = {newestIn(zookeeper.truth()).value + count};
-  awaitRepair(cluster_.world().now() + LOSS_PATIENCE);
-}
-
-void Injector::awaitRepair(SteadyTime until) {
-  bool whole = newestIn(cluster_.zookeeper().truth()) >= lostUpTo_;
-  if (whole || cluster_.world().now() > until) {
-    // Everybody has heard of it when this is over.
-    cluster_.world().after(REST_OF_LOSS, [this] { waits_ = false; });
-  } else {
-    cluster_.world().after(100_ms, [this, until] { awaitRepair(until); });
-  }
 }
 
 }  // namespace muster::sim

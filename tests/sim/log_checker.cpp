@@ -31,9 +31,13 @@ void LogChecker::committed(const Transaction& transaction) {
   }
 }
 
-void LogChecker::lost(const std::map<std::string, Znode>& nodes) {
-  for (const auto& [path, node] : nodes) {
-    if (path.starts_with(prefix_)) lost_[path] = *node.data;
+void LogChecker::replaced(const SimTree& before, const SimTree& after) {
+  for (const auto& [path, node] : before.nodes()) {
+    if (path.starts_with(prefix_) && after.find(path) == nullptr) lost_[path] = *node.data;
+  }
+  for (const auto& [path, node] : after.nodes()) {
+    auto found = lost_.find(path);
+    if (found != lost_.end() && found->second == *node.data) lost_.erase(found);
   }
   hasLost_ = true;
 }

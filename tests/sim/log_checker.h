@@ -19,8 +19,8 @@ class LogChecker {
   LogChecker(World& world, const ClusterName& cluster);
 
   void committed(const Transaction& transaction);
-  // The coordination service has lost these znodes. What was in the log must come back as it was.
-  void lost(const std::map<std::string, Znode>& nodes);
+  // The coordination service has other data. What was in the log must come back as it was.
+  void replaced(const SimTree& before, const SimTree& after);
   bool isWhole() const { return lost_.empty(); }
   bool hasLost() const { return hasLost_; }  // anything, ever
   // Called for each command that is committed, with the state it meets.

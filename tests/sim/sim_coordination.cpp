@@ -278,16 +278,11 @@ void SimZooKeeper::setDown(size_t number, bool down) {
 
 // As the ensemble's next election does, a jump of the transaction number tells the lives apart: no
 // client has seen more than the servers hold.
-void SimZooKeeper::loseSinceRemembered() {
-  constexpr int64_t ELECTION = 1'000'000;
-  std::map<std::string, Znode> lost;
-  for (const auto& [path, node] : truth_.nodes()) {
-    if (remembered_.tree.find(path) == nullptr) lost.emplace(path, node);
-  }
-  powerLosses_++;
-  truth_ = remembered_.tree;
-  sessions_ = remembered_.sessions;
-  zxid_ += ELECTION;
+void SimZooKeeper::replaceData(const Data& data) {
+  SimTree before = std::exchange(truth_, data.tree);
+  replacements_++;
+  sessions_ = data.sessions;
+  zxid_ = data.zxid + ELECTION;
   for (size_t i = 0; i < SERVERS; i++) {
     setDown(i, true);
     servers_[i].tree = truth_;
@@ -297,7 +292,7 @@ void SimZooKeeper::loseSinceRemembered() {
     servers_[i].ghosts.clear();
   }
   world_.mix(static_cast<uint64_t>(zxid_));
-  if (onLost_) onLost_(lost);
+  if (onReplaced_) onReplaced_(before, truth_);
 }
 
 void SimZooKeeper::dropGhosts(size_t number) {
@@ -336,8 +331,8 @@ void SimZooKeeper::commit(std::vector<TreeChange> changes) {
     }
     server.lastApply =
         std::max(SteadyTime{server.lastApply.nanos + 1}, world_.now() + Duration{lag});
-    world_.at(server.lastApply, [this, i, losses = powerLosses_] {
-      if (losses == powerLosses_) applyNext(i);
+    world_.at(server.lastApply, [this, i, before = replacements_] {
+      if (before == replacements_) applyNext(i);
     });
   }
 }

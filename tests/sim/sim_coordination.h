@@ -97,6 +97,8 @@ class Link final : public kj::Refcounted {
 class SimZooKeeper {
  public:
   static constexpr size_t SERVERS = 3;
+  // By how much zxids rise when the servers choose another leader of their own, as at each start.
+  static constexpr int64_t ELECTION = 1'000'000;
 
   SimZooKeeper(World& world, SimNetwork& network);
   ~SimZooKeeper() noexcept(false);
@@ -120,20 +122,30 @@ class SimZooKeeper {
   void keepGhosts(size_t server) { servers_[server].keepsGhosts = true; }
   void dropGhosts(size_t server);
   std::vector<int64_t> liveSessions() const;
-  // All servers lose their power, and with it everything since remember(): their disks had not
-  // kept what they said. They are down afterwards.
-  void remember() { remembered_ = Remembered{truth_, sessions_}; }
-  void loseSinceRemembered();
+  struct Session {
+    Duration timeout;
+    SteadyTime touched;
+    bool ended = false;
+    uint64_t link = 0;  // current one
+  };
+  struct Data {
+    SimTree tree;
+    std::map<int64_t, Session> sessions;
+    int64_t zxid = 0;
+  };
+  // What the servers' disks hold. `data` may be put under them in its place: a loss of power takes
+  // what they had not synced, a person starts them from a backup. They are down afterwards.
+  Data data() const { return {truth_, sessions_, zxid_}; }
+  void replaceData(const Data& data);
 
   const SimTree& truth() const { return truth_; }
-  const SimTree& rememberedTree() const { return remembered_.tree; }
   // Called when a transaction is committed; nobody has heard of it yet.
   void onCommitted(std::function<void(const Transaction&)> handler) {
     onCommitted_ = kj::mv(handler);
   }
-  // Called with what was there and is not any more.
-  void onLost(std::function<void(const std::map<std::string, Znode>&)> handler) {
-    onLost_ = kj::mv(handler);
+  // Called when other data were put under the servers.
+  void onReplaced(std::function<void(const SimTree& before, const SimTree& after)> handler) {
+    onReplaced_ = kj::mv(handler);
   }
   struct Counts {
     uint64_t transactions = 0, lostReplies = 0, lostRequests = 0, expired = 0, moves = 0;
@@ -157,16 +169,6 @@ class SimZooKeeper {
     bool follows() const { return !down && !isolated; }
   };
   bool hasQuorum() const;
-  struct Session {
-    Duration timeout;
-    SteadyTime touched;
-    bool ended = false;
-    uint64_t link = 0;  // current one
-  };
-  struct Remembered {
-    SimTree tree;
-    std::map<int64_t, Session> sessions;
-  };
 
   // From the client, inside its host.
   void dial(kj::Own<Link> link, int64_t session, int64_t zxidSeen);
@@ -203,10 +205,9 @@ class SimZooKeeper {
   std::map<int64_t, Session> sessions_;
   int64_t nextSession_ = 0x1000;
   uint64_t nextLink_ = 1;
-  Remembered remembered_;
-  uint64_t powerLosses_ = 0;
+  uint64_t replacements_ = 0;  // of the data
   std::function<void(const Transaction&)> onCommitted_;
-  std::function<void(const std::map<std::string, Znode>&)> onLost_;
+  std::function<void(const SimTree&, const SimTree&)> onReplaced_;
   Counts counts_;
 };
 
