@@ -5,9 +5,12 @@
 #include "worker/model_inspector.h"
 
 #include <kj/debug.h>
+#include <kj/io.h>
 
+#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
+#include <unistd.h>
 #include <utility>
 
 namespace muster::bench {
@@ -35,6 +38,14 @@ std::vector<std::string> BenchedModel::weightFiles() const {
     if (entry.path().extension() == ".safetensors") paths.push_back(entry.path().string());
   }
   return paths;
+}
+
+void BenchedModel::leavePageCache() const {
+  for (const auto& file : weightFiles()) {
+    kj::AutoCloseFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+    KJ_SYSCALL(::fdatasync(fd));
+    KJ_REQUIRE(::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) == 0, "pages stay", file.c_str());
+  }
 }
 
 std::vector<sharding::Slice> BenchedModel::slicesOf(const ShardPlan& plan, uint32_t rank) const {

@@ -27,6 +27,8 @@ class BenchedModel {
 
   std::string source() const { return "file:" + folder_ + "/sample"; }
   std::vector<std::string> weightFiles() const;  // paths
+  // Whoever reads the weights next reads them from the disk.
+  void leavePageCache() const;
 
   std::vector<sharding::Slice> slicesOf(const ShardPlan& plan, uint32_t rank) const;
   std::vector<worker::SliceFile> open() const;  // what the slices of a rank are read from

@@ -17,12 +17,10 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
-#include <fcntl.h>
 #include <filesystem>
 #include <functional>
 #include <string>
 #include <thread>
-#include <unistd.h>
 #include <utility>
 #include <vector>
 
@@ -39,14 +37,6 @@ uint64_t bytesOf(const std::vector<std::string>& files) {
   uint64_t sum = 0;
   for (const auto& file : files) sum += std::filesystem::file_size(file);
   return sum;
-}
-
-void dropPages(const std::vector<std::string>& files) {
-  for (const auto& file : files) {
-    kj::AutoCloseFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
-    KJ_SYSCALL(::fdatasync(fd));
-    KJ_REQUIRE(::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) == 0, "pages stay", file.c_str());
-  }
 }
 
 double secondsOf(const std::function<void()>& work) {
@@ -119,9 +109,9 @@ int run(size_t rounds) {
   std::vector<double> ratios;
   double fetchedShare = 0;
   for (size_t round = 0; round < rounds; ++round) {
-    dropPages(files);
+    model.leavePageCache();
     double plainSeconds = secondsOf([&] { readPlainly(files); });
-    dropPages(files);
+    model.leavePageCache();
     uint64_t before = ioCounter("self", "read_bytes");
     uint64_t bytes = 0;
     double loadSeconds = secondsOf([&] { bytes = ranks.load(); });

@@ -1,9 +1,12 @@
 // One of four ranks is killed on a whole local cluster: how long until its replica is Ready again,
 // and what the other three read meanwhile.
 //
-// `shard_load_s`: the slices of the killed rank, loaded by the same code in this process, the files
-// in the page cache as they are for the replacement. The cluster is asked every 20 ms, so that a
-// figure is late by that and by one start of the command.
+// `shard_load_s`: the slices of the killed rank, loaded by the same code in this process. The
+// weights leave the page cache before it and before the kill, so that both come from the disk, and
+// who reads weights is seen in what the kernel fetched for it: that is `survivor_bytes_read`.
+// `survivor_messages_bytes` is all that survivors read, what their group and their agents tell them
+// included. The cluster is asked every 20 ms, so that a figure is late by that and by one start of
+// the command.
 #include "base/clock.h"
 #include "base/event_loop.h"
 #include "bench/bench_folder.h"
@@ -99,15 +102,31 @@ class LocalCluster {
   BenchedModel model_;
 };
 
-uint64_t readBytes(pid_t pid) { return ioCounter(std::to_string(pid), "rchar"); }
+// What processes have read so far, in bytes, all together.
+struct BytesRead {
+  uint64_t fromDisk = 0;
+  uint64_t all = 0;
+};
 
-// Seconds that one rank's slices take from the page cache.
+BytesRead bytesRead(const std::vector<Rank>& ranks, uint32_t without) {
+  BytesRead sum;
+  for (uint32_t rank = 0; rank < ranks.size(); ++rank) {
+    if (rank == without) continue;
+    std::string pid = std::to_string(ranks[rank].pid);
+    sum.fromDisk += ioCounter(pid, "read_bytes");
+    sum.all += ioCounter(pid, "rchar");
+  }
+  return sum;
+}
+
+// Seconds that one rank's slices take from the disk.
 double loadSeconds(const BenchedModel& model, uint32_t rank) {
   uint32_t layers = benchedLlama(sample::Dtype::BF16).layers;
   ShardPlan plan{
       .tensor = 2, .pipeline = 2, .stageFirstLayer = sharding::balancedStages(layers, 2)};
   auto slices = model.slicesOf(plan, rank);
   auto files = model.open();
+  model.leavePageCache();
   EventLoop loop;
   SystemClock clock;
   SteadyTime start = clock.steadyNow();
@@ -118,16 +137,14 @@ double loadSeconds(const BenchedModel& model, uint32_t rank) {
 
 struct Recovery {
   double readySeconds = 0;
-  uint64_t survivorBytes = 0;
+  BytesRead bySurvivors;
 };
 
 Recovery killOne(const LocalCluster& cluster, uint32_t victim) {
   SystemClock clock;
   auto before = cluster.ranks();
-  uint64_t readBefore = 0;
-  for (uint32_t rank = 0; rank < 4; ++rank) {
-    if (rank != victim) readBefore += readBytes(before[rank].pid);
-  }
+  cluster.model().leavePageCache();
+  BytesRead readBefore = bytesRead(before, victim);
   SteadyTime start = clock.steadyNow();
   KJ_SYSCALL(::kill(before[victim].pid, SIGKILL));
   std::vector<Rank> after;
@@ -143,13 +160,12 @@ Recovery killOne(const LocalCluster& cluster, uint32_t victim) {
   }
   Recovery recovery;
   recovery.readySeconds = static_cast<double>((clock.steadyNow() - start).nanos) / 1e9;
-  uint64_t readAfter = 0;
   for (uint32_t rank = 0; rank < 4; ++rank) {
-    if (rank == victim) continue;
-    KJ_REQUIRE(after[rank].pid == before[rank].pid, "a survivor was started again", rank);
-    readAfter += readBytes(after[rank].pid);
+    bool stayed = rank == victim || after[rank].pid == before[rank].pid;
+    KJ_REQUIRE(stayed, "a survivor was started again", rank);
   }
-  recovery.survivorBytes = readAfter - readBefore;
+  BytesRead readAfter = bytesRead(after, victim);
+  recovery.bySurvivors = {readAfter.fromDisk - readBefore.fromDisk, readAfter.all - readBefore.all};
   return recovery;
 }
 
@@ -158,23 +174,24 @@ int run(size_t rounds) {
   cluster.awaitSingleReplacement();
   std::vector<double> ready;
   std::vector<double> load;
-  double survivorBytes = 0;
+  BytesRead most;
   for (uint32_t round = 0; round < rounds; ++round) {
     load.push_back(loadSeconds(cluster.model(), round % 4));
     Recovery recovery = killOne(cluster, round % 4);
     ready.push_back(recovery.readySeconds);
-    survivorBytes = std::max(survivorBytes, static_cast<double>(recovery.survivorBytes));
+    most.fromDisk = std::max(most.fromDisk, recovery.bySurvivors.fromDisk);
+    most.all = std::max(most.all, recovery.bySurvivors.all);
     std::fprintf(stderr, "rank %u killed: Ready again after %.2f s; its shard loads in %.2f s\n",
                  round % 4, ready.back(), load.back());
   }
   double shard = percentile(load, 0.5);
   double again = percentile(ready, 1.0);
   Report report("recover");
-  // What the survivors read is their group's and their agent's words, never a weight.
-  report.budget("excess_s", "<= 0").budget("survivor_bytes_read", "<= 65536");
+  report.budget("excess_s", "<= 0").budget("survivor_bytes_read", "== 0");
   report.figure("ready_s", again).figure("ready_p50_s", percentile(ready, 0.5));
   report.figure("shard_load_s", shard).figure("excess_s", again - (1.5 * shard + 1));
-  report.figure("survivor_bytes_read", survivorBytes);
+  report.figure("survivor_bytes_read", static_cast<double>(most.fromDisk));
+  report.figure("survivor_messages_bytes", static_cast<double>(most.all));
   return report.print();
 }
 
