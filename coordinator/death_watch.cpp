@@ -12,6 +12,9 @@ constexpr Duration LOOK_INTERVAL = 50_ms;
 // Who cannot commit a check within this is itself cut off, or the service is slow for everybody:
 // then the leader's silence about its checks is no sign, and a takeover would wait as they do.
 constexpr Duration OWN_CHECK_DEADLINE = 75_ms;
+// A stall of the whole service ends for all at about the same time, and for a leader with much
+// under way or on a busy machine a little later: it must stay cut off between two checks of ours.
+constexpr Duration BETWEEN_CHECKS = 40_ms;
 constexpr Duration ASK_DEADLINE = 100_ms;
 constexpr Duration CONFIRM_AGAIN = 100_ms;
 
@@ -176,15 +179,22 @@ kj::Promise<bool> DeathWatch::ableToCommit() {
   return false;
 }
 
+// Asks the leader anew, behind a second check of ours: one whose checks were stuck together with
+// ours may have committed one meanwhile. False when we cannot go on committing.
+Co<bool> DeathWatch::isCutOffAlone(LeaderInLine leader) {
+  co_await parts_.env.timer.afterDelay(toKj(BETWEEN_CHECKS));
+  bool able = co_await ableToCommit();
+  if (!able) co_return false;
+  KJ_IF_MAYBE (link, linkTo(leader.id)) {
+    co_await link->hearNow(ASK_DEADLINE);
+  }
+  co_return true;
+}
+
 // Silence is judged by a majority, each of whom hears nothing; we ourselves must be able to commit.
 Co<void> DeathWatch::confirm(LeaderInLine leader) {
   bool able = co_await ableToCommit();
-  // A leader whose check was stuck together with ours may have committed one meanwhile.
-  if (able) {
-    KJ_IF_MAYBE (link, linkTo(leader.id)) {
-      if (suspicionOf(leader) == Suspicion::STALE) co_await link->hearNow(ASK_DEADLINE);
-    }
-  }
+  if (able && suspicionOf(leader) == Suspicion::STALE) able = co_await isCutOffAlone(leader);
   if (able && suspicionOf(leader) != Suspicion::NONE) {
     size_t agreeing = co_await askPeers(leader);
     Suspicion suspicion = suspicionOf(leader);

@@ -59,6 +59,7 @@ class DeathWatch {
   void noteHeard(const failover::LeaderInLine& leader);
   Co<void> confirm(failover::LeaderInLine leader);
   kj::Promise<bool> ableToCommit();
+  Co<bool> isCutOffAlone(failover::LeaderInLine leader);
   Co<size_t> askPeers(failover::LeaderInLine leader);
   void act(const failover::LeaderInLine& leader, Suspicion suspicion);
   Suspicion suspicionOf(const failover::LeaderInLine& leader);
