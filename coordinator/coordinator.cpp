@@ -15,6 +15,10 @@ namespace {
 
 constexpr Duration HAND_OVER_DEADLINE = 5_s;
 constexpr Duration CLOSE_DEADLINE = 2_s;
+// How long one that led stays when it has handed over: its callers hear who leads over connections
+// that stand, and the end of a process and of its connections takes no core from the next leader's
+// first milliseconds.
+constexpr Duration FAREWELL = 200_ms;
 constexpr Duration CUT_OFF_LOOK = 250_ms;
 
 kj::String cannotListen(const std::string& address, kj::StringPtr why) {
@@ -141,6 +145,7 @@ Co<void> Coordinator::runCo() {
     if (facts_.elections != elections) backoff.reset();
     co_await environment_.timer.afterDelay(toKj(backoff.next()));
   }
+  co_await environment_.timer.afterDelay(toKj(farewell_));
   stopped_.fulfiller->fulfill();
 }
 
@@ -226,11 +231,15 @@ kj::Promise<void> Coordinator::shutDown() { return shutDownCo(); }
 Co<void> Coordinator::shutDownCo() {
   leaving_ = true;
   if (leading()) {
+    farewell_ = FAREWELL;
     auto done = stepDown(CoordinatorId{}).then([](Result<Done>) {}, [](kj::Exception&&) {});
     auto late = environment_.timer.afterDelay(toKj(HAND_OVER_DEADLINE));
     co_await done.exclusiveJoin(kj::mv(late));
   }
-  if (role_.get() == nullptr) co_return;  // between two sessions: run() sees that we leave
+  if (role_.get() == nullptr) {  // between two sessions: run() sees that we leave
+    co_await environment_.timer.afterDelay(toKj(farewell_));
+    co_return;
+  }
   role_->close();
   auto late = environment_.timer.afterDelay(toKj(CLOSE_DEADLINE));
   co_await stopped_.promise.exclusiveJoin(kj::mv(late));

@@ -142,6 +142,7 @@ class Coordinator final : public WorkerAuthority {
   LeadershipNews news_;
   std::optional<SteadyTime> freshAt_;
   bool leaving_ = false;
+  Duration farewell_;  // how long it stays when it is told to leave
   kj::PromiseFulfillerPair<void> cutOffPair_;
   kj::ForkedPromise<void> cutOffFork_;
   kj::Own<DeathWatch> deathWatch_;
