@@ -45,8 +45,9 @@ Result<std::string> keptText(AnswerCache& answers, const ObjectView& view, const
 
 // A "no" from a state that may be old says so.
 Refusal markedStale(Refusal refusal, LogIndex index, Duration age) {
-  std::string known =
-      age < AGE_UNKNOWN ? "known to be the newest " + toAge(age) + " ago" : "nobody knows how old";
+  std::string known = age >= AGE_UNKNOWN ? "nobody knows how old"
+                      : age < 1_s        ? "known to be the newest a moment ago"
+                                         : "known to be the newest " + toAge(age) + " ago";
   refusal.text += " (stale: as of log index " + std::to_string(index.value) + ", " + known + ")";
   return refusal;
 }

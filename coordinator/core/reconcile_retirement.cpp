@@ -6,6 +6,7 @@
 #include "coordinator/core/reconcile_recovery.h"
 #include "coordinator/core/reconcile_topics.h"
 #include "coordinator/core/time_math.h"
+#include "sharding/text.h"
 
 #include <algorithm>
 
@@ -29,7 +30,7 @@ std::optional<Cause> isSurplus(const Look&, const Candidate& c) {
   if (c.deployment.deleting) return Cause{Reason::NONE, "the deployment is deleted"};
   if (c.number.value < c.deployment.spec.replicas) return std::nullopt;
   return Cause{Reason::NONE,
-               "scaled to " + std::to_string(c.deployment.spec.replicas) + " replicas"};
+               "scaled to " + sharding::counted(c.deployment.spec.replicas, "replica")};
 }
 
 std::optional<Cause> hasLostRanks(const Look&, const Candidate& c) {
