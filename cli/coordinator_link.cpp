@@ -79,6 +79,7 @@ bool CoordinatorLink::finish(kj::Own<Shared>& shared, uint64_t number) {
 
 // The attempt of whoever asked first; it goes on although that one gives up.
 kj::Promise<void> CoordinatorLink::connected() {
+  if (broken_) drop();
   if (connection_ != nullptr) return kj::READY_NOW;
   if (dialling_.get() == nullptr || dialling_->over) {
     uint64_t number = ++shares_;
@@ -118,7 +119,8 @@ kj::Promise<void> CoordinatorLink::follow() {
         if (finish(following_, number)) heard(toFacts(response.getInfo()));
       },
       [this, number](kj::Exception&& exception) {
-        finish(following_, number);
+        bool isOurs = finish(following_, number);
+        if (isOurs && exception.getType() == kj::Exception::Type::DISCONNECTED) broken_ = true;
         kj::throwFatalException(kj::mv(exception));
       });
   following_ = kj::heap<Shared>(Shared{told.fork(), number});
@@ -140,7 +142,7 @@ void CoordinatorLink::heard(ServerFacts facts) {
 }
 
 bool CoordinatorLink::isFresh() const {
-  return connection_ != nullptr && heardAt_ && timer_.now() - *heardAt_ < FRESH_FOR;
+  return connection_ != nullptr && !broken_ && heardAt_ && timer_.now() - *heardAt_ < FRESH_FOR;
 }
 
 void CoordinatorLink::drop() {
@@ -148,6 +150,7 @@ void CoordinatorLink::drop() {
   following_ = nullptr;
   dialling_ = nullptr;
   connection_ = nullptr;
+  broken_ = false;
 }
 
 std::string CoordinatorLink::describe() const {

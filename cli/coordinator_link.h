@@ -74,6 +74,7 @@ class CoordinatorLink {
   std::optional<ServerFacts> facts_;
   std::optional<kj::TimePoint> heardAt_;
   kj::Maybe<kj::Own<RpcConnection>> connection_;
+  bool broken_ = false;  // it is over, as who listened for news has seen; dialled anew when needed
   // Shared by who asks at the same time; goes on when nobody does any more. What was dropped may
   // still come, when somebody waits for it: it bears another number then.
   struct Shared {

@@ -186,6 +186,24 @@ TEST_F(ClusterClientTest, keepsItsConnectionToALeaderThatHandedOver) {
   EXPECT_EQ(at(0).lastConnection, first);
 }
 
+// Else it would have to dial in the very moment in which that one begins to lead.
+TEST_F(ClusterClientTest, dialsAStandbyAnewWhichHasEndedItsConnection) {
+  lead(0, 1);
+  ClusterClient client(*transport, loop.timer(), random, options());
+  auto callUntil = [&](const std::function<bool()>& isSo) {
+    for (uint32_t i = 1; i < 100 && !isSo(); i++) {
+      ASSERT_TRUE(ask(client, scaleCall("a", i, DryRun::NO)).ok());
+      loop.timer().afterDelay(5 * kj::MILLISECONDS).wait(loop.waitScope());
+    }
+    ASSERT_TRUE(isSo());
+  };
+  callUntil([&] { return at(2).lastConnection != 0; });
+  RpcConnectionId first = at(2).lastConnection;
+  at(2).breakConnections();
+  callUntil([&] { return at(2).lastConnection != first; });
+  EXPECT_TRUE(at(2).calls.empty());
+}
+
 TEST_F(ClusterClientTest, asksAgainOnANewConnectionWhenTheOldOneIsSilent) {
   lead(0, 1);
   at(0).answer = [this](const SeenCall&) {
