@@ -63,8 +63,8 @@ void readPlainly(const std::vector<std::string>& names) {
     threads.emplace_back([&] {
       AlignedBytes buffer(PIECE);
       for (size_t mine = next++; mine < pieces.size(); mine = next++) {
-        auto [fd, at] = pieces[mine];
-        KJ_SYSCALL(::pread(fd, buffer.data(), PIECE, static_cast<off_t>(at)));
+        const auto& piece = pieces[mine];
+        KJ_SYSCALL(::pread(piece.first, buffer.data(), PIECE, static_cast<off_t>(piece.second)));
       }
     });
   }
