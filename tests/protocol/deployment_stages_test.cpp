@@ -1,5 +1,5 @@
 // The field `stages` of a deployment: what is read, and each refusal with its place.
-#include "protocol/deployment_yaml.h"
+#include "tests/protocol/deployment_reading.h"
 
 #include <gtest/gtest.h>
 
@@ -9,20 +9,9 @@
 namespace muster::deployment_stages_test {
 namespace {
 
-const std::string HEAD = "version: 1\nname: chat\nmodel: file:/models/chat\n";
-
-Result<std::vector<DeploymentSpec>> parse(const std::string& yaml) {
-  return parseDeployments(yaml, "chat.yaml");
-}
-
-DeploymentSpec parseOne(const std::string& yaml) {
-  auto parsed = parse(yaml);
-  if (!parsed) {
-    ADD_FAILURE() << parsed.refusal().text;
-    return {};
-  }
-  return parsed->at(0);
-}
+using deployment_reading::HEAD;
+using deployment_reading::parse;
+using deployment_reading::parseOne;
 
 TEST(DeploymentStages, readsThePipelineThatTheOwnerCuts) {
   DeploymentSpec spec = parseOne(HEAD + R"(stages:

@@ -2,6 +2,7 @@
 
 #include "base/random.h"
 #include "protocol/deployment_fields.h"
+#include "tests/protocol/deployment_reading.h"
 
 #include <gtest/gtest.h>
 
@@ -12,21 +13,9 @@
 namespace muster::deployment_yaml_test {
 namespace {
 
-const std::string HEAD = "version: 1\nname: chat\nmodel: file:/models/chat\n";
-
-Result<std::vector<DeploymentSpec>> parse(const std::string& yaml) {
-  return parseDeployments(yaml, "chat.yaml");
-}
-
-DeploymentSpec parseOne(const std::string& yaml) {
-  auto parsed = parse(yaml);
-  if (!parsed) {
-    ADD_FAILURE() << parsed.refusal().text;
-    return {};
-  }
-  EXPECT_EQ(parsed->size(), 1u);
-  return parsed->at(0);
-}
+using deployment_reading::HEAD;
+using deployment_reading::parse;
+using deployment_reading::parseOne;
 
 DeploymentSpec minimal() {
   DeploymentSpec spec;
