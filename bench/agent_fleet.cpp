@@ -32,6 +32,18 @@ std::map<uint64_t, AgentFleet::Answered> readOutput(const std::string& path) {
   return answered;
 }
 
+// The newest line that counts them.
+size_t readAttached(const std::string& path) {
+  std::ifstream file(path);
+  std::string line;
+  unsigned long long newest = 0;
+  while (std::getline(file, line)) {
+    unsigned long long attached = 0;
+    if (std::sscanf(line.c_str(), "attached %llu", &attached) == 1) newest = attached;
+  }
+  return static_cast<size_t>(newest);
+}
+
 }  // namespace
 
 AgentFleet::AgentFleet(support::CoordinatorProcesses& coordinators, const ClusterName& cluster,
@@ -65,6 +77,12 @@ AgentFleet::Answered AgentFleet::answeredAfter(uint64_t epoch) const {
     all.agents += newest->second.agents;
     all.last = std::max(all.last, newest->second.last);
   }
+  return all;
+}
+
+size_t AgentFleet::attachedEverywhere() const {
+  size_t all = 0;
+  for (size_t i = 0; i < processes_.size(); ++i) all += readAttached(outputOf(folder_, i));
   return all;
 }
 

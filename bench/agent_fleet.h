@@ -32,6 +32,8 @@ class AgentFleet {
   };
   // Agents that a leader of an epoch above `epoch` has answered.
   Answered answeredAfter(uint64_t epoch) const;
+  // Agents that are attached to every coordinator, as of a second ago.
+  size_t attachedEverywhere() const;
   // The highest epoch any of them was answered in.
   uint64_t epoch() const;
   std::string log() const;

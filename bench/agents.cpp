@@ -5,13 +5,17 @@
 // Agents gpu100000 + FIRST and so on; CA and key lie in PKI_FOLDER. They start a few at a time,
 // each as soon as one before it is attached everywhere and has heard of the leader. Prints "epoch E
 // answered N at T": so many have been answered by the leader of epoch E, the last at T ns of the
-// kernel's boot clock.
+// kernel's boot clock. Prints "attached N" each second in which that changed: so many are attached
+// to every coordinator.
 #include "base/kj_time.h"
+#include "base/no_stack_traces.h"
 #include "bench/simulated_agent.h"
 #include "tests/base/temporary_folder.h"
 
 #include <kj/debug.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -25,6 +29,7 @@ namespace {
 
 constexpr size_t STARTING_MAX = 8;      // at the same time: handshakes have deadlines
 constexpr Duration LOOK_EVERY = 50_ms;  // what is said then tells when it happened
+constexpr Duration COUNT_EVERY = 1_s;   // asks every link of every agent
 constexpr int NICENESS = 5;             // a coordinator takes -10 where it may, ZooKeeper has 0
 
 class Fleet {
@@ -37,6 +42,7 @@ class Fleet {
       startMore();
       shop_.loop.timer().afterDelay(toKj(LOOK_EVERY)).wait(shop_.loop.waitScope());
       sayNews();
+      if (shop_.clock.steadyNow() - counted_ >= COUNT_EVERY) sayAttached();
     }
   }
 
@@ -79,6 +85,14 @@ class Fleet {
     }
   }
 
+  void sayAttached() {
+    counted_ = shop_.clock.steadyNow();
+    auto attached = std::ranges::count_if(agents_, [](auto& agent) { return agent->isStarted(); });
+    if (std::exchange(attached_, attached) == attached) return;
+    std::printf("attached %lld\n", static_cast<long long>(attached));
+    std::fflush(stdout);
+  }
+
   AgentShop& shop_;
   std::string pki_;
   std::optional<TemporaryFolder> folder_{std::in_place};  // until all have their certificates
@@ -87,6 +101,8 @@ class Fleet {
   std::map<Epoch, Answered> answered_;
   std::vector<kj::Own<SimulatedAgent>> agents_;
   std::vector<const SimulatedAgent*> starting_;
+  SteadyTime counted_;
+  std::ptrdiff_t attached_ = 0;
 };
 
 // Agents stand for other machines. What is too much for this one shall hold up them, and not the
@@ -100,6 +116,7 @@ void writeToMemory() {
 }
 
 int run(const std::vector<std::string>& words) {
+  NoStackTraces quiet;  // as of the product's daemons
   stepBack();
   writeToMemory();
   AgentShop shop;

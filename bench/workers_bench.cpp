@@ -10,8 +10,10 @@
 // `agents_cores`: that of the agents, who are no part of the product but want cores of the same
 // machine. `leader_mb`: resident memory of the leader then. `reattach_s`: from kill -9 of the
 // leader until the last agent was answered by the next one, the longest of all kills.
-// `false_deaths`: nodes that the leader called unreachable or lost, the most at any look, though
-// none was away; `calm_false_deaths`: those before the first kill.
+// `returned_s` of a kill: from the start of the killed coordinator until every agent was attached
+// to it again, -1 when that took over three minutes; the next kill waits for it. `false_deaths`:
+// nodes that the leader called unreachable or lost, the most at any look, though none was away;
+// `calm_false_deaths`: those before the first kill.
 #include "bench/agent_fleet.h"
 #include "bench/cluster.h"
 #include "bench/cluster_watch.h"
@@ -28,6 +30,7 @@ namespace muster::bench {
 namespace {
 
 constexpr Duration REATTACHED_BY = 30_s;
+constexpr Duration RETURNED_BY = 180_s;              // to a coordinator that was started again
 constexpr auto LOOK_EVERY = 100 * kj::MILLISECONDS;  // reads all that the agents have said
 constexpr Duration CALM = 5_s;  // after all have attached: orders are obeyed, states written
 
@@ -71,6 +74,8 @@ class Workers {
     return secondsOf(answered.last - since);
   }
 
+  bool areEverywhere() const { return fleet_.attachedEverywhere() >= fleet_.agents(); }
+
   // Looks each second for as long as this whether a node is missed; returns how many were at most.
   double missedFor(Duration duration) {
     SteadyTime end = cluster_.clock.steadyNow() + duration;
@@ -110,19 +115,38 @@ double measureCalm(Cluster& cluster, Workers& workers, Duration quiet, Report& r
   return missed;
 }
 
+struct Return {
+  std::optional<double> seconds;  // nothing: not by RETURNED_BY
+  double missed = 0;              // the most nodes at any look
+};
+
+// Until every agent is attached to the coordinator again that was started now.
+Return measureReturn(Cluster& cluster, Workers& workers) {
+  SteadyTime since = cluster.clock.steadyNow();
+  Return seen{.seconds = {}, .missed = workers.missedFor(10_s)};  // grants and leases end meanwhile
+  while (!workers.areEverywhere()) {
+    if (cluster.clock.steadyNow() - since > RETURNED_BY) return seen;
+    seen.missed = std::max(seen.missed, workers.missedFor(1_s));
+  }
+  seen.seconds = secondsOf(cluster.clock.steadyNow() - since);
+  return seen;
+}
+
 // Kills the leader so many times. Returns the most nodes that were missed between.
-double measureKills(Workers& workers, size_t kills, Report& report) {
+double measureKills(Cluster& cluster, Workers& workers, size_t kills, Report& report) {
   double longest = 0;
   double missed = 0;
   size_t whole = 0;
   for (size_t i = 0; i < kills; ++i) {
     auto seconds = workers.killLeader();
-    double missedNow = workers.missedFor(10_s);  // grants and leases end meanwhile
-    missed = std::max(missed, missedNow);
+    Return back = measureReturn(cluster, workers);
+    missed = std::max(missed, back.missed);
     if (!seconds) continue;
     ++whole;
     longest = std::max(longest, *seconds);
-    report.row("kills", {{"reattach_s", *seconds}, {"false_deaths", missedNow}});
+    report.row("kills", {{"reattach_s", *seconds},
+                         {"false_deaths", back.missed},
+                         {"returned_s", back.seconds.value_or(-1)}});
     std::fprintf(stderr, "workers: %.2f s until the next leader had all\n", *seconds);
   }
   if (kills > 0 && whole == kills) report.figure("reattach_s", longest);
@@ -143,7 +167,7 @@ void measure(const Options& options, Report& report) {
   Duration quiet{static_cast<int64_t>(options.number("seconds") * 1e9)};
   double missed = measureCalm(cluster, workers, quiet, report);
   report.figure("calm_false_deaths", missed);
-  missed = std::max(missed, measureKills(workers, options.count("kills"), report));
+  missed = std::max(missed, measureKills(cluster, workers, options.count("kills"), report));
   report.figure("false_deaths", missed);
 }
 

@@ -1,6 +1,7 @@
 #include "protocol/daemon_main.h"
 
 #include "base/exception_refusal.h"
+#include "base/no_stack_traces.h"
 #include "protocol/error_text.h"
 
 #include <kj/exception.h>
@@ -27,6 +28,7 @@ int complain(const Refusal& refusal, int exitStatus, const std::string& fileName
 }
 
 int runDaemon(const std::string& program, const std::function<int()>& act) {
+  NoStackTraces quiet;
   int status = 0;
   KJ_IF_MAYBE (why, kj::runCatchingExceptions([&] { status = act(); })) {
     return complain(withNextStep(refusalOf(*why), program), EXIT_FAILED);

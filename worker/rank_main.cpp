@@ -2,6 +2,7 @@
 // control socket; it outlives the agent and is found again there. It also starts other engines
 // behind TLS and then is that engine.
 #include "base/event_loop.h"
+#include "base/no_stack_traces.h"
 #include "base/rpc.h"
 #include "base/short_socket_path.h"
 #include "base/unix_control.h"
@@ -72,6 +73,7 @@ int run(const std::vector<std::string>& words) {
 }  // namespace muster::worker
 
 int main(int argc, char** argv) {
+  muster::NoStackTraces quiet;
   kj::_::Debug::setLogLevel(kj::LogSeverity::INFO);
   int code = 1;
   auto failed = kj::runCatchingExceptions(
