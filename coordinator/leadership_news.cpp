@@ -7,15 +7,16 @@
 
 namespace muster::coordinator {
 
-bool LeadershipNews::isNews(const Said& heard) const {
+bool LeadershipNews::isNews(const Said& heard, Audience audience) const {
+  if (audience == Audience::WORKER && !said_.serving) return false;
   return said_ != heard && said_.epoch >= heard.epoch;
 }
 
 // Takes out who is to be told, and who does not wait any more.
-LeadershipNews::Waiters LeadershipNews::takeTold(Waiters& waiting) const {
+LeadershipNews::Waiters LeadershipNews::takeTold(Waiters& waiting, Audience audience) const {
   std::erase_if(waiting, [](Waiter& waiter) { return !waiter.fulfiller->isWaiting(); });
   auto told = std::partition(waiting.begin(), waiting.end(),
-                             [this](const Waiter& waiter) { return !isNews(waiter.heard); });
+                             [&](const Waiter& waiter) { return !isNews(waiter.heard, audience); });
   Waiters taken(std::make_move_iterator(told), std::make_move_iterator(waiting.end()));
   waiting.erase(told, waiting.end());
   return taken;
@@ -24,8 +25,8 @@ LeadershipNews::Waiters LeadershipNews::takeTold(Waiters& waiting) const {
 void LeadershipNews::note(Said said) {
   if (said == said_) return;
   said_ = said;
-  for (Waiter& waiter : takeTold(clients_)) waiter.fulfiller->fulfill();
-  for (Waiter& waiter : takeTold(workers_)) due_.push_back(std::move(waiter));
+  for (Waiter& waiter : takeTold(clients_, Audience::CLIENT)) waiter.fulfiller->fulfill();
+  for (Waiter& waiter : takeTold(workers_, Audience::WORKER)) due_.push_back(std::move(waiter));
   if (!due_.empty() && !telling_) {
     telling_ = true;
     tellSlice();
@@ -45,7 +46,7 @@ void LeadershipNews::tellSlice() {
 }
 
 kj::Promise<void> LeadershipNews::after(Said heard, Audience audience) {
-  if (isNews(heard)) return kj::READY_NOW;
+  if (isNews(heard, audience)) return kj::READY_NOW;
   auto paf = kj::newPromiseAndFulfiller<void>();
   auto& waiting = audience == Audience::WORKER ? workers_ : clients_;
   // Who has hung up is forgotten here and there, at a cost that is shared by all.

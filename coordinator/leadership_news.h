@@ -1,7 +1,7 @@
 // Who waits to hear that this coordinator says something else about the leadership: a push on a
-// connection that is there already. Clients hear at once; workers, of whom there may be thousands,
-// in slices, so that a new leader is not busy with telling and not all of them answer in one
-// moment.
+// connection that is there already. Clients hear everything at once; workers, of whom there may be
+// thousands, that this coordinator has begun to serve, in slices, so that a new leader is not busy
+// with telling and not all of them answer in one moment.
 #pragma once
 
 #include "base/ids.h"
@@ -34,8 +34,9 @@ class LeadershipNews {
 
   // What is said from now on.
   void note(Said said);
-  // Resolves when something is said that who heard `heard` does not know. What it has heard from a
-  // higher epoch is no news.
+  // Resolves when something is said that who heard `heard` does not know, to a worker when this
+  // coordinator serves: who leads elsewhere tells it itself. What it has heard from a higher epoch
+  // is no news.
   kj::Promise<void> after(Said heard, Audience audience);
 
  private:
@@ -45,8 +46,8 @@ class LeadershipNews {
   };
   using Waiters = std::vector<Waiter>;
 
-  bool isNews(const Said& heard) const;
-  Waiters takeTold(Waiters& waiting) const;
+  bool isNews(const Said& heard, Audience audience) const;
+  Waiters takeTold(Waiters& waiting, Audience audience) const;
   void tellSlice();
 
   kj::Timer& timer_;

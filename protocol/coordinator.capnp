@@ -14,7 +14,8 @@ interface Gate {                    # bootstrap of the coordinator's RPC port; k
   worker @2 () -> (gate :Worker.WorkerGate);
   peer @3 () -> (peer :Peer.Peer);
   # Answered as soon as this coordinator knows a higher epoch than the caller, or begins or ends to serve in it: how
-  # clients and workers hear of a new leader on the connections that they have.
+  # clients and workers hear of a new leader on the connections that they have. A worker is answered when it begins to
+  # serve, and not before.
   follow @4 (epoch :UInt64, serving :Bool) -> (info :ServerInfo);
 }
 

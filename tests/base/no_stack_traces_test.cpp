@@ -25,9 +25,9 @@ TEST(NoStackTraces, holdsUntilItsBlockEnds) {
 
 TEST(NoStackTraces, leavesWhatWasSaidAndWhere) {
   NoStackTraces quiet;
-  auto thrown = kj::runCatchingExceptions([] { KJ_FAIL_REQUIRE("no more", 7); });
+  auto thrown = kj::runCatchingExceptions([] { KJ_FAIL_REQUIRE("no more"); });
   KJ_IF_MAYBE (said, thrown) {
-    EXPECT_EQ(said->getDescription(), "no more; 7");
+    EXPECT_STREQ(said->getDescription().cStr(), "no more");
     EXPECT_GT(said->getLine(), 0);
   } else {
     FAIL() << "nothing was thrown";

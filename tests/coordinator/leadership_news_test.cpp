@@ -75,6 +75,23 @@ TEST_F(LeadershipNewsTest, tellsWorkersInSlicesAndClientsBeforeThem) {
   }
 }
 
+// Each worker is attached to every coordinator: what the others say of a new leader, all of them
+// would hear once for each.
+TEST_F(LeadershipNewsTest, tellsWorkersOnlyOfItsOwnBeginning) {
+  news.note({{1}, true});
+  listen({{1}, true}, Audience::WORKER);
+  news.note({{1}, false});
+  news.note({{2}, false});
+  turn();
+  EXPECT_EQ(told, 0u);
+  news.note({{3}, true});
+  turn();
+  EXPECT_EQ(told, 1u);
+  listen({{2}, false}, Audience::WORKER);
+  turn();
+  EXPECT_EQ(told, 2u);
+}
+
 TEST_F(LeadershipNewsTest, forgetsWhoHungUp) {
   { auto gone = news.after({{0}, false}, Audience::CLIENT); }
   listen({{0}, false});
