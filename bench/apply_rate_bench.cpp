@@ -2,14 +2,13 @@
 // which 1,000 simulated nodes with 8 devices each are attached, until every replica has its place
 // in the log. One device for each replica.
 //
-// Usage: apply_rate [--nodes 1000] [--devices 8] [--replicas 1000] [--warm 2] [--rounds 5]
+// Usage: apply_rate [--nodes 1000] [--devices 8] [--replicas 1000] [--rounds 5]
 //
 // `replicas`: of a deployment. There are as many deployments as fill the cluster, applied one after
-// the other without waiting for places; then all are deleted, which is a round. The first `warm`
-// rounds are listed and not counted: ZooKeeper's virtual machines compile meanwhile, on the same
-// cores. `placements_per_s`: the median of the other `rounds`, from the first apply until a read of
-// the newest state says that every device is busy. `leader_us`: processor time of the leader for
-// one placement; `standby_us`: of each standby.
+// the other without waiting for places; then all are deleted, which is a round. All rounds are
+// listed. `placements_per_s`: their median, from the first apply until a read of the newest state
+// says that every device is busy. `leader_us`: processor time of the leader for one placement;
+// `standby_us`: of each standby.
 #include "bench/agent_fleet.h"
 #include "bench/cluster.h"
 #include "bench/cluster_watch.h"
@@ -164,7 +163,6 @@ void note(const Round& round, size_t placements, Report& report) {
 void measure(const Options& options, Report& report) {
   size_t nodes = options.count("nodes");
   size_t replicas = options.count("replicas");
-  size_t warm = options.count("warm");
   Cluster cluster;
   AgentFleet fleet(cluster.processes, ClusterName{"bench"}, nodes, options.count("devices"));
   Client client(cluster);
@@ -172,10 +170,9 @@ void measure(const Options& options, Report& report) {
                       [&](const auto& now) { return now["nodes"]["ready"] == nodes; });
   Rounds rounds(cluster, client, nodes * options.count("devices") / replicas, replicas);
   std::vector<double> seconds, leader, standby;
-  for (size_t i = 0; i < warm + options.count("rounds"); ++i) {
+  for (size_t i = 0; i < options.count("rounds"); ++i) {
     Round round = rounds.run();
     note(round, rounds.placements(), report);
-    if (i < warm) continue;
     seconds.push_back(round.seconds);
     leader.push_back(round.leaderUs);
     standby.push_back(round.standbyUs);
@@ -214,9 +211,7 @@ int run(const Options& options) {
 int main(int argc, char** argv) {
   try {
     return muster::bench::run(
-        {argc,
-         argv,
-         {{"nodes", 1000}, {"devices", 8}, {"replicas", 1000}, {"warm", 2}, {"rounds", 5}}});
+        {argc, argv, {{"nodes", 1000}, {"devices", 8}, {"replicas", 1000}, {"rounds", 5}}});
   } catch (const kj::Exception& exception) {
     std::fprintf(stderr, "apply_rate: %s\n", exception.getDescription().cStr());
     return 2;

@@ -4,6 +4,7 @@
 #include "coordinator/core/reconcile_topics.h"
 
 #include <algorithm>
+#include <vector>
 
 namespace muster::coordinator {
 namespace {
@@ -101,13 +102,22 @@ bool isReleased(const Look& look, const ObservedNode& seen, const RankRef& ref) 
   return hasEnded(report->second.phase) && report->second.pid == 0;
 }
 
-void reconcileNodeRanks(Look& look, const NodeName& name, const ObservedNode& seen) {
-  auto devices = look.state.reservations.find(name);
-  if (devices == look.state.reservations.end()) return;
-  std::set<RankRef> here;
+// The ranks that devices of a node are promised to, each once, in their order. A vector: this is
+// asked of every node in every look.
+std::vector<RankRef> ranksOn(const State& state, const NodeName& node) {
+  std::vector<RankRef> here;
+  auto devices = state.reservations.find(node);
+  if (devices == state.reservations.end()) return here;
   for (const auto& [device, ranks] : devices->second) {
-    for (const auto& [ref, promised] : ranks) here.insert(ref);
+    for (const auto& [ref, promised] : ranks) here.push_back(ref);
   }
+  std::ranges::sort(here);
+  here.erase(std::unique(here.begin(), here.end()), here.end());
+  return here;
+}
+
+void reconcileNodeRanks(Look& look, const NodeName& name, const ObservedNode& seen) {
+  std::vector<RankRef> here = ranksOn(look.state, name);
   RanksReleased released{.node = name, .ranks = {}};
   for (const RankRef& ref : here) {
     if (const PlacedGeneration* generation = look.state.findCurrent(generationOf(ref))) {

@@ -5,11 +5,18 @@
 namespace muster::coordinator {
 namespace {
 
-const DeviceReservations* promisedOf(const State& state, const NodeName& node, DeviceIndex device) {
+// Of all devices of a node; null: nothing is promised there.
+const std::map<DeviceIndex, DeviceReservations>* promisedOn(const State& state,
+                                                            const NodeName& node) {
   auto devices = state.reservations.find(node);
-  if (devices == state.reservations.end()) return nullptr;
-  auto ranks = devices->second.find(device);
-  return ranks == devices->second.end() ? nullptr : &ranks->second;
+  return devices == state.reservations.end() ? nullptr : &devices->second;
+}
+
+const DeviceReservations* promisedOf(const State& state, const NodeName& node, DeviceIndex device) {
+  const auto* devices = promisedOn(state, node);
+  if (devices == nullptr) return nullptr;
+  auto ranks = devices->find(device);
+  return ranks == devices->end() ? nullptr : &ranks->second;
 }
 
 Json cordonOf(const NodeState& node) {
@@ -107,9 +114,10 @@ Json textOrNull(const std::string& text) { return text.empty() ? Json() : Json(t
 
 GpuCount countGpus(const State& state, const NodeState& node) {
   GpuCount count;
+  const auto* promised = promisedOn(state, node.info.name);
   for (const auto& device : node.info.devices) {
     ++count.total;
-    if (promisedOf(state, node.info.name, device.index) != nullptr) {
+    if (promised != nullptr && promised->contains(device.index)) {
       ++count.busy;
     } else if (takesWork(node, device)) {
       ++count.free;

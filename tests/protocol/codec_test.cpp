@@ -1,6 +1,8 @@
 #include "protocol/codec.h"
 
 #include "base/random.h"
+#include "protocol/codec_bytes.h"
+#include "protocol/log.capnp.h"
 #include "protocol/schema_level.h"
 #include "tests/support/golden.h"
 
@@ -204,6 +206,23 @@ TEST(Codec, equalCommandsGiveEqualBytes) {
 }
 
 // An older agent reads the kind alone: it refuses this rank, and goes on with the others.
+// Built in another order than it is read, with what its reader would never miss.
+TEST(Codec, canonicalBytesAreThoseOfTheLibrary) {
+  capnp::MallocMessageBuilder message;
+  auto root = message.initRoot<schema::Batch>();
+  auto commands = root.initCommands(3);
+  commands.set(2, kj::StringPtr("last").asBytes());
+  commands.set(0, kj::StringPtr("a command that is longer than a word").asBytes());
+  root.initId().setLow(7);
+  root.setNumber(0);
+  for (auto reader : {root.asReader(), schema::Batch::Reader()}) {
+    auto words = capnp::canonicalize(reader);
+    auto bytes = words.asBytes();
+    EXPECT_EQ(codec::canonicalBytes<schema::Batch>(reader),
+              ByteString(reinterpret_cast<const char*>(bytes.begin()), bytes.size()));
+  }
+}
+
 TEST(Codec, aPresetLooksLikeAProcessWithoutACommandToWhoDoesNotKnowIt) {
   capnp::MallocMessageBuilder message;
   auto out = message.initRoot<schema::Engine>();
