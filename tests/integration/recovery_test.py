@@ -121,7 +121,8 @@ def test_aRankThatHangsWhileItLoadsIsNamedWithWhatItDid():
         failure = cluster.waitFor("somebody is named", lambda: next(
             one["message"] for one in cluster.get("events") if one["type"] == "RankFailed"), patience=stall)
         named = re.match(r"rank 2 \((w\d):(\d)\) RankStalled: it hangs: .*; its process is stopped; "
-                         r"its last operation: (load of model|placing of tensor|joining)", failure)
+                         r"its last operation: (opening of|load of|reading of|placing of|meeting of|joining of)",
+                         failure)
         check(named, f"who hangs, where and what it did: {failure}")
         ranks = cluster.waitFor("all is Ready without it", lambda: cluster.awaitPhase("sample", "Ready")
                                 and cluster.ranks("sample"))
