@@ -128,7 +128,7 @@ def test_aStreamWhoseGroupBreaksEndsWithAnErrorThatMayBeTriedAgain():
         events = endpoint.stream("/v1/completions",
                                  {**completion("sample", [1, 2, 3], 4000), "stream": True, "ignore_eos": True})
         first = next(events)
-        checkEqual(len(first["choices"][0]["token_ids"]), 1, "tokens of the first event")
+        check(first["choices"][0]["token_ids"], f"an event without tokens: {first}")  # several when its writer was late
         os.kill(ranks[3]["pid"], signal.SIGKILL)
         rest = list(events)
         check("error" in rest[-1], f"the stream ended with {rest[-1]}")
