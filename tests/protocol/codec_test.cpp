@@ -205,7 +205,6 @@ TEST(Codec, equalCommandsGiveEqualBytes) {
   }
 }
 
-// An older agent reads the kind alone: it refuses this rank, and goes on with the others.
 // Built in another order than it is read, with what its reader would never miss.
 TEST(Codec, canonicalBytesAreThoseOfTheLibrary) {
   capnp::MallocMessageBuilder message;
@@ -223,6 +222,7 @@ TEST(Codec, canonicalBytesAreThoseOfTheLibrary) {
   }
 }
 
+// An older agent reads the kind alone: it refuses this rank, and goes on with the others.
 TEST(Codec, aPresetLooksLikeAProcessWithoutACommandToWhoDoesNotKnowIt) {
   capnp::MallocMessageBuilder message;
   auto out = message.initRoot<schema::Engine>();

@@ -30,6 +30,18 @@ TEST(DaemonMain, tellsARefusalThatWasThrownAndWhatToDoNext) {
                           HasSubstr("muster-some --check-config")));
 }
 
+TEST(DaemonMain, itsWorkThrowsWithoutStackTraces) {
+  size_t frames = 1;
+  auto act = [&] {
+    KJ_IF_MAYBE (thrown, kj::runCatchingExceptions([] { KJ_FAIL_REQUIRE("no more"); })) {
+      frames = thrown->getStackTrace().size();
+    }
+    return 0;
+  };
+  EXPECT_EQ(run(act), std::make_pair(0, std::string()));
+  EXPECT_EQ(frames, 0u);
+}
+
 TEST(DaemonMain, leavesTheFixesThatARefusalHas) {
   testing::internal::CaptureStderr();
   Refusal refusal{RefusalCode::PORT_IN_USE, "taken", {}, {"take another"}};
